@@ -1,0 +1,46 @@
+"""Multilayer perceptrons trained on a CPU at the speed of the machine."""
+
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+# In a clone that is not installed, `fastmlp.kernels` is the folder `kernels` beside this package.
+if not (Path(__file__).parent / "kernels").is_dir():
+    __path__.append(str(Path(__file__).parent.parent))
+
+from .data import (
+    DataLoader,
+    create_batches,
+    load_idx_dataset,
+    load_mnist,
+    load_mnist_images,
+    load_mnist_labels,
+    read_idx,
+    to_one_hot,
+)
+from .kernels.machine import get_num_threads, set_num_threads
+from .metrics import accuracy, evaluate
+from .model import MLP, DigitsClassifier
+from .plotting import plot_training_results
+from .train import History, fit, train_epoch
+
+__all__ = [
+    "MLP",
+    "DataLoader",
+    "DigitsClassifier",
+    "History",
+    "accuracy",
+    "create_batches",
+    "evaluate",
+    "fit",
+    "get_num_threads",
+    "load_idx_dataset",
+    "load_mnist",
+    "load_mnist_images",
+    "load_mnist_labels",
+    "plot_training_results",
+    "read_idx",
+    "set_num_threads",
+    "to_one_hot",
+    "train_epoch",
+]

@@ -1,0 +1,146 @@
+"""How good predictions are: confusion matrix, macro-averaged F1 and accuracy."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.data import prepare_labels
+
+
+def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> NDArray[np.int64]:
+    """Count how often each true class got each prediction.
+
+    Parameters
+    ----------
+    y_true, y_pred : (n,) integers, 0 <= label < n_classes
+        True and predicted labels.
+    n_classes : int
+        Number of classes, at least 1.
+
+    Returns
+    -------
+    (n_classes, n_classes) int64
+        Rows are true classes, columns predicted ones.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, the labels are not integers, or one is outside the classes.
+    """
+    n_classes = int(n_classes)
+    if n_classes < 1:
+        raise ValueError(f"n_classes is {n_classes}: expected at least 1")
+    true, predicted = _labels("y_true", y_true, n_classes), _labels("y_pred", y_pred, n_classes)
+    if len(true) != len(predicted):
+        raise ValueError(
+            f"y_true has {len(true)} labels and y_pred {len(predicted)}: give one of each a sample"
+        )
+    return np.bincount(true * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def _labels(name: str, values: ArrayLike, n_classes: int) -> NDArray[np.int64]:
+    labels = np.asarray(values)
+    if labels.ndim != 1 or labels.dtype.kind not in "iub":
+        raise ValueError(f"{name} is {labels.dtype} of shape {labels.shape}: expected integers of shape (n,)")
+    if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
+        raise ValueError(
+            f"{name} has labels from {labels.min()} to {labels.max()}: expected 0 to {n_classes - 1}, "
+            f"as there are {n_classes} classes"
+        )
+    return labels.astype(np.int64, copy=False)
+
+
+def macro_f1(confusion: ArrayLike) -> float:
+    """Mean of the classes' F1 scores, as scikit-learn's ``f1_score(average="macro")``.
+
+    F1 of a class = 2 tp / (2 tp + fp + fn);  the mean is over the classes found in labels or predictions.
+
+    Parameters
+    ----------
+    confusion : (n_classes, n_classes) integers
+        Rows are true classes, columns predicted ones.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; a class without true positives scores 0.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square or counts no sample.
+    """
+    counts = np.asarray(confusion)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        raise ValueError(f"confusion has shape {counts.shape}: expected a square matrix")
+    found = counts.sum(axis=0) + counts.sum(axis=1)
+    present = found > 0
+    if not present.any():
+        raise ValueError("confusion counts no sample: F1 needs at least one")
+    return float(np.mean(2.0 * counts.diagonal()[present] / found[present]))
+
+
+def evaluate(model: Any, X: ArrayLike, y: ArrayLike, batch_size: int = 128) -> float:
+    """Macro-averaged F1 score of a model's predictions.
+
+    Parameters
+    ----------
+    model : MLP
+        The model; it is not changed.
+    X : (n, n_features) real
+        Inputs.
+    y : (n,) integers or (n, n_classes) rows
+        True labels; of a row, the class with the largest share counts.
+    batch_size : int
+        The notebook's argument. The model predicts in batches of its own; the score does not depend on it.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If X or y do not fit the model or each other, or there is no sample.
+    """
+    return macro_f1(confusion_matrix(*_true_and_predicted(model, X, y), model.n_classes))
+
+
+def accuracy(model: Any, X: ArrayLike, y: ArrayLike) -> float:
+    """Share of samples whose class a model predicts.
+
+    Parameters
+    ----------
+    model : MLP
+        The model; it is not changed.
+    X : (n, n_features) real
+        Inputs.
+    y : (n,) integers or (n, n_classes) rows
+        True labels; of a row, the class with the largest share counts.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If X or y do not fit the model or each other, or there is no sample.
+    """
+    confusion = confusion_matrix(*_true_and_predicted(model, X, y), model.n_classes)
+    if not confusion.any():
+        raise ValueError("X has no sample: accuracy needs at least one")
+    return float(confusion.trace() / confusion.sum())
+
+
+def _true_and_predicted(model: Any, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    predicted = model.predict(X)
+    labels = prepare_labels(y, len(predicted))
+    if labels.ndim == 2:
+        if labels.shape[1] != model.n_classes:
+            raise ValueError(f"y has {labels.shape[1]} columns: the model has {model.n_classes} classes")
+        labels = labels.argmax(axis=1)
+    return labels, predicted

@@ -1,0 +1,257 @@
+"""Pictures of a run: learning curves, a grid of samples, a confusion matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+_LOSS, _F1_TRAIN, _F1_TEST, _MISTAKE = "#6b6b6b", "#0072b2", "#d55e00", "#c1121f"
+_LEGEND = ("loss, relative to its largest", "F1, training data", "F1, test data")
+
+
+def plot_training_results(results: Iterable[Any], legend: Sequence[str] | None = None) -> Figure:
+    """Draw the normalised loss and both F1 scores over the epochs.
+
+    Parameters
+    ----------
+    results : History or sequence of (loss, f1_train, f1_test)
+        One entry an epoch; a score may be None, and a curve without any score is left out.
+    legend : sequence of three str, optional
+        Names of the loss, of F1 on the training data and of F1 on the test data.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not attached to any window; ``figure.savefig(path)`` writes it.
+
+    Raises
+    ------
+    ValueError
+        If there is no epoch, or the legend does not name three curves.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs, curves = _curves(results)
+    names = _LEGEND if legend is None else tuple(legend)
+    if len(names) != 3:
+        raise ValueError(f"legend has {len(names)} names: expected 3, of the loss, F1 train and F1 test")
+    figure = Figure(figsize=(8, 5), dpi=150)
+    axes = figure.add_axes((0.085, 0.115, 0.825, 0.825))
+    ends = []
+    for values, name, color, marker in zip(curves, names, (_LOSS, _F1_TRAIN, _F1_TEST), "^os", strict=True):
+        if np.isfinite(values).any():
+            style = marker if len(epochs) <= 40 else ""
+            axes.plot(epochs, values, color=color, marker=style, markersize=4, linewidth=1.8, label=name)
+            ends.append((values[np.isfinite(values)][-1], color))
+    _write_ends(axes, ends)
+    axes.set(xlabel="epoch", ylabel="F1 score, relative loss", ylim=(0, 1.03))
+    axes.set(xlim=_epoch_limits(epochs), yticks=np.arange(11) / 10)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
+    axes.grid(color="#e3e3e3", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="center right", frameon=True, framealpha=0.9, edgecolor="#d0d0d0")
+    return figure
+
+
+def _curves(results: Iterable[Any]) -> tuple[list[int], NDArray[np.float64]]:
+    results = list(results)
+    rows = [(r.loss, r.f1_train, r.f1_test) if hasattr(r, "loss") else tuple(r) for r in results]
+    if not rows:
+        raise ValueError("results has no epoch: train for at least one before plotting")
+    epochs = [getattr(r, "epoch", i) for i, r in enumerate(results)]
+    curves = np.array(rows, dtype=np.float64).T  # None becomes NaN, which is not drawn
+    largest = curves[0].max(initial=0.0, where=np.isfinite(curves[0]))
+    curves[0] /= largest if largest > 0 else 1.0
+    return epochs, curves
+
+
+def _epoch_limits(epochs: list[int]) -> tuple[float, float]:
+    # under 1, so that no tick stands where there is no epoch
+    margin = min(0.02 * (epochs[-1] - epochs[0]), 0.9) or 0.5
+    return epochs[0] - margin, epochs[-1] + margin
+
+
+def _write_ends(axes: Axes, ends: list[tuple[float, str]]) -> None:
+    # each last value stands beside its curve; close ones are spread so that none covers another
+    height = -math.inf
+    for value, color in sorted(ends):
+        height = max(height + 0.035, value)
+        axes.annotate(
+            f"{value:.3f}",
+            xy=(1.0, height),
+            xycoords=("axes fraction", "data"),
+            xytext=(6, 0),
+            textcoords="offset points",
+            color=color,
+            fontweight="bold",
+            verticalalignment="center",
+            annotation_clip=False,
+        )
+
+
+def plot_samples(
+    images: ArrayLike,
+    labels: ArrayLike,
+    predictions: ArrayLike | None = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    image_shape: Sequence[int] | None = None,
+    rows: int = 3,
+    columns: int = 5,
+) -> Figure:
+    """Draw the first images in a grid, with true and predicted labels; mistakes are red and framed.
+
+    Parameters
+    ----------
+    images : (n, height * width) or (n, height, width) real
+        Light on dark, as in MNIST; the first rows * columns are drawn.
+    labels : (n,) integers
+        True classes.
+    predictions : (n,) integers, optional
+        Predicted classes.
+    class_names : sequence of str, optional
+        Names to write in place of the class numbers.
+    image_shape : (height, width), optional
+        Sides of flat images; by default they are taken to be square.
+    rows, columns : int
+        Size of the grid.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not attached to any window.
+
+    Raises
+    ------
+    ValueError
+        If the counts differ, there is no image, or flat images do not have the given shape.
+    """
+    from matplotlib.figure import Figure
+
+    images, labels = np.asarray(images), np.asarray(labels)
+    predicted = labels if predictions is None else np.asarray(predictions)
+    shown = min(len(images), rows * columns)
+    if not shown or len({len(images), len(labels), len(predicted)}) > 1:
+        raise ValueError(
+            f"found {len(images)} images, {len(labels)} labels and "
+            f"{'no' if predictions is None else len(predicted)} predictions: give one of each a sample"
+        )
+    rows = math.ceil(shown / columns)
+    pictures = _as_pictures(images[:shown], image_shape)
+    white = 255 if pictures.dtype == np.uint8 else pictures.max()
+    figure = Figure(figsize=(1.55 * columns, 1.9 * rows), dpi=150)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure.subplots_adjust(
+        left=0.02, right=0.98, bottom=0.025, top=1 - 0.3 / (1.9 * rows), hspace=0.28, wspace=0.12
+    )
+    for axes in grid[shown:]:
+        axes.set_axis_off()
+    for i, axes in enumerate(grid[:shown]):
+        axes.imshow(pictures[i], cmap="gray", vmin=0, vmax=white, interpolation="nearest")
+        axes.set(xticks=(), yticks=())
+        _write_labels(axes, int(labels[i]), None if predictions is None else int(predicted[i]), class_names)
+    return figure
+
+
+def _as_pictures(images: NDArray[Any], image_shape: Sequence[int] | None) -> NDArray[Any]:
+    if images.ndim == 3:
+        return images
+    if image_shape is None:
+        side = math.isqrt(images.shape[1])
+        image_shape = (side, side)
+    if math.prod(image_shape) != images.shape[1]:
+        raise ValueError(
+            f"images have {images.shape[1]} pixels, which is not {image_shape[0]} x {image_shape[1]}: "
+            "give image_shape=(height, width)"
+        )
+    return images.reshape(len(images), *image_shape)
+
+
+def _write_labels(axes: Axes, label: int, predicted: int | None, class_names: Sequence[str] | None) -> None:
+    name = str if class_names is None else class_names.__getitem__
+    wrong = predicted is not None and predicted != label
+    text = name(label)
+    if predicted is not None:
+        text = f"true {name(label)}, predicted {name(predicted)}"
+        if len(text) > 20:
+            text = text.replace(", ", "\n", 1)
+    axes.set_title(
+        text, fontsize=9, color=_MISTAKE if wrong else "black", fontweight="bold" if wrong else "normal"
+    )
+    if wrong:
+        for spine in axes.spines.values():
+            spine.set(edgecolor=_MISTAKE, linewidth=3)
+
+
+def plot_confusion(confusion: ArrayLike, class_names: Sequence[str] | None = None) -> Figure:
+    """Draw a confusion matrix: counts as text, each row's shares as colour.
+
+    Parameters
+    ----------
+    confusion : (n_classes, n_classes) integers
+        Rows are true classes, columns predicted ones.
+    class_names : sequence of str, optional
+        Names to write in place of the class numbers.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not attached to any window.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square or does not have one name a class.
+    """
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    counts = np.asarray(confusion)
+    n = len(counts)
+    names = [str(k) for k in range(n)] if class_names is None else list(class_names)
+    if counts.shape != (n, n) or len(names) != n:
+        raise ValueError(f"confusion has shape {counts.shape} and {len(names)} names: expected n x n and n")
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(max(6.5, 0.62 * n), 14)
+    figure = Figure(figsize=(side + 1.3, side), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    # a logarithmic scale keeps rare mistakes visible beside a diagonal near 100 %.
+    image = axes.imshow(np.ma.masked_equal(shares, 0), cmap="Blues", norm=LogNorm(1e-3, 1))
+    if n <= 30:
+        _write_counts(axes, counts, shares)
+    axes.set(xlabel="predicted class", ylabel="true class", xticks=range(n), yticks=range(n))
+    long_names = max(map(len, names)) > 3
+    axes.set_xticklabels(names, rotation=45 if long_names else 0, ha="right" if long_names else "center")
+    axes.set_yticklabels(names)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(n - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(n - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="#dddddd", linewidth=0.8)
+    axes.tick_params(which="minor", length=0)
+    _draw_scale(figure, image, axes)
+    return figure
+
+
+def _draw_scale(figure: Figure, image: Any, axes: Axes) -> None:
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, label="share of the true class's samples")
+    bar.set_ticks([1e-3, 1e-2, 1e-1, 1.0], labels=["0.1 %", "1 %", "10 %", "100 %"], minor=False)
+    bar.ax.minorticks_off()
+    bar.outline.set_visible(False)
+
+
+def _write_counts(axes: Axes, counts: NDArray[Any], shares: NDArray[Any]) -> None:
+    size = 10 if len(counts) <= 15 else 7
+    for (row, column), count in np.ndenumerate(counts):
+        color = "#c8c8c8" if count == 0 else "white" if shares[row, column] > 0.08 else "black"
+        axes.text(column, row, f"{count}", ha="center", va="center", fontsize=size, color=color)

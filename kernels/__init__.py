@@ -1,0 +1,25 @@
+"""The compiled floor: arrays in, arrays out; it trusts its caller, validates nothing and allocates nothing.
+
+Everything here has a twin of the same name and signature in `fastmlp.reference`.
+"""
+
+from .inference import infer
+from .linear import linear_backward, linear_forward, linear_relu_backward, linear_relu_forward
+from .plan import plan
+from .scan import scan, zero_masks
+from .sgd import sgd_epoch, sgd_step
+from .softmax import softmax_cross_entropy
+
+__all__ = [
+    "infer",
+    "linear_backward",
+    "linear_forward",
+    "linear_relu_backward",
+    "linear_relu_forward",
+    "plan",
+    "scan",
+    "sgd_epoch",
+    "sgd_step",
+    "softmax_cross_entropy",
+    "zero_masks",
+]

@@ -1,0 +1,17 @@
+"""Rows of a data set on their way to the first layer: converted and scaled."""
+
+from ._jit import kernel
+from ._simd import address, convert
+
+
+@kernel
+def gather_row(x, sample, scale, target):
+    """Write row `sample` of x, converted to the dtype of scale, then multiplied by it."""
+    source = address(x, sample, 0)
+    step = x.strides[1] // x.itemsize
+    if step == 1:  # a loop of its own, which the compiler turns into vectors
+        for j in range(x.shape[1]):
+            target[j] = convert(source[j], scale) * scale
+    else:
+        for j in range(x.shape[1]):
+            target[j] = convert(source[j * step], scale) * scale

@@ -1,0 +1,199 @@
+"""The micro-kernel: one register tile of a matrix product, with its starts and ends; and the transpose.
+
+acc[r][v] += splat(A[r, k]) * B[k, v] for k ascending, so that every output is one chain of fused
+multiply-adds, whatever the tile's shape, the vector's width or the number of threads.
+"""
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from . import machine
+from ._jit import kernel
+from ._simd import (
+    I32,
+    I64,
+    at,
+    broadcast,
+    first_lanes,
+    fused,
+    lanes,
+    load_vector,
+    store_vector,
+    vector_of,
+)
+
+# Rows of a tile: accumulators, the vectors of B and one splat must fit in the registers (8 * 2 + 3 <= 32,
+# 6 * 2 + 3 <= 16), and at least 8 chains must be in flight to hide the latency of a fused multiply-add.
+ROWS = (8, 4, 2, 1) if machine.vector_registers() == 32 else (6, 4, 2, 1)
+
+
+def emit_tile(builder, args, rows, vectors, end):
+    """Emit one tile of `rows` by `vectors`; `args` as make_tile says. A single vector is masked."""
+    a, a_row, a_k, b, b_k, n_k, start, start_row, c, c_row, scalar, _, columns_left = args
+    vector = vector_of(scalar.type)
+    mask = first_lanes(builder, vector, columns_left) if vectors == 1 else None
+    cells = [(r, v) for r in range(rows) for v in range(vectors)]
+
+    def place(base, row_step, r, v):
+        return builder.gep(base, [builder.add(builder.mul(row_step, I64(r)), I64(v * vector.count))])
+
+    accumulators = [load_vector(builder, place(start, start_row, r, v), vector, mask) for r, v in cells]
+    a_rows = [builder.mul(a_row, I64(r)) for r in range(rows)]
+    before, loop, after = builder.block, builder.append_basic_block("inner"), builder.append_basic_block("end")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    k, a_now, b_now = (builder.phi(kind) for kind in (I64, a.type, b.type))
+    sums = [builder.phi(vector) for _ in cells]
+    columns = [load_vector(builder, place(b_now, I64(0), 0, v), vector, mask) for v in range(vectors)]
+    following = [builder.add(k, I64(1)), builder.gep(a_now, [a_k]), builder.gep(b_now, [b_k])]
+    for r in range(rows):
+        factor = broadcast(builder, builder.load(builder.gep(a_now, [a_rows[r]])), vector.count)
+        following += [fused(builder, factor, columns[v], sums[r * vectors + v]) for v in range(vectors)]
+    for phi, first, again in zip(
+        [k, a_now, b_now, *sums], [I64(0), a, b, *accumulators], following, strict=True
+    ):
+        phi.add_incoming(first, before)
+        phi.add_incoming(again, loop)
+    back = builder.cbranch(builder.icmp_signed("<", following[0], n_k), loop, after)
+    back.set_metadata("llvm.loop", _never_unroll(builder.module))
+    builder.position_at_end(after)
+    factor = broadcast(builder, scalar, vector.count)
+    for (r, v), total in zip(cells, following[3:], strict=True):
+        target = place(c, c_row, r, v)
+        if end == "step":
+            old = load_vector(builder, target, vector, mask)
+            result = fused(builder, builder.fneg(factor), total, old)
+        else:
+            result = builder.select(builder.fcmp_ordered("<", total, factor), factor, total)
+        store_vector(builder, result, target, mask)
+
+
+def _never_unroll(module):
+    """Loop metadata: an unrolled tile needs more registers than there are, and spills."""
+    option = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    # llvmlite shares equal nodes, and a loop's node must be its own: number them, then let each name itself
+    node = module.add_metadata([option, I32(len(module.metadata))])
+    node.operands = (node, option)
+    return node
+
+
+def make_tile(end):
+    """Make the intrinsic that computes one tile, as tall and wide as fits, and returns its rows.
+
+    a, a_row, a_k : pointer to A, elements from row to row and from k to k
+    b, b_k : pointer to B, elements from k to k
+    n_k : length of the inner dimension, at least 1
+    start, start_row : where the accumulators start from, elements from row to row
+    c, c_row : the output
+    scalar : end "floor" stores max(acc, scalar), NaN kept; end "step" stores fma(-scalar, acc, c)
+    rows_left, columns_left : of the output from here on; two vectors where they fit, else up to one
+    """
+
+    @intrinsic
+    def tile(typingctx, a, a_row, a_k, b, b_k, n_k, start, start_row, c, c_row, scalar, rows_left, columns_left):
+        def generate(context, builder, signature, args):
+            done = builder.append_basic_block("done")
+            heights = []
+            for rows in ROWS:
+                otherwise = builder.append_basic_block(f"below_{rows}")
+                chosen = builder.append_basic_block(f"rows_{rows}")
+                tall = builder.icmp_signed(">=", args[11], I64(rows))
+                builder.cbranch(tall, chosen, otherwise)
+                builder.position_at_end(chosen)
+                wide = builder.icmp_signed(">=", args[12], I64(2 * vector_of(args[10].type).count))
+                with builder.if_else(wide) as (then, orelse):
+                    with then:
+                        emit_tile(builder, args, rows, 2, end)
+                    with orelse:
+                        emit_tile(builder, args, rows, 1, end)
+                heights.append((I64(rows), builder.block))
+                builder.branch(done)
+                builder.position_at_end(otherwise)
+            builder.unreachable()  # rows_left is at least 1
+            builder.position_at_end(done)
+            height = builder.phi(I64)
+            for rows, block in heights:
+                height.add_incoming(rows, block)
+            return height
+
+        n = types.intp
+        return n(a, n, n, b, n, n, start, n, c, n, a.dtype, n, n), generate
+
+    return tile
+
+
+def make_product(end):
+    """Make the kernel of a whole matrix product whose tiles have this end.
+
+    Arguments as of a tile, with the output's `rows` and `columns`, and `start_column`: 1, or 0 where every
+    panel starts from the same two vectors. Row groups run inside a panel of columns, which stays in cache.
+    """
+    tile = make_tile(end)
+
+    @kernel
+    def product(a, a_row, a_k, b, b_k, n_k, start, start_row, start_column, c, c_row, scalar, rows, columns):
+        width = lanes(c)
+        column = 0
+        while column < columns:
+            left = columns - column
+            row = 0
+            while row < rows:
+                row += tile(
+                    at(a, row * a_row),
+                    a_row,
+                    a_k,
+                    at(b, column),
+                    b_k,
+                    n_k,
+                    at(start, row * start_row + column * start_column),
+                    start_row,
+                    at(c, row * c_row + column),
+                    c_row,
+                    scalar,
+                    rows - row,
+                    left,
+                )
+            column += 2 * width if left >= 2 * width else width
+
+    return product
+
+
+@intrinsic
+def transpose_block(typingctx, source, source_row, rows, columns, target, target_row):
+    """Write a square block of W by W elements transposed, W the lanes of a vector.
+
+    Only its first `rows` rows and `columns` columns are read; zeros stand for the others. All of the target
+    is written. Rows are exchanged pairwise at distances 1, 2, 4, … (Eklundh, A Fast Computer Method for
+    Matrix Transposing, IEEE Transactions on Computers, 1972).
+    """
+
+    def generate(context, builder, signature, args):
+        source, source_row, rows, columns, target, target_row = args
+        vector = vector_of(source.type.pointee)
+        width = vector.count
+        block = []
+        for r in range(width):
+            here = builder.select(builder.icmp_signed("<", I64(r), rows), columns, I64(0))
+            place = builder.gep(source, [builder.mul(source_row, I64(r))])
+            block.append(load_vector(builder, place, vector, first_lanes(builder, vector, here)))
+        distance = 1
+        while distance < width:
+            for r in (r for r in range(width) if not r & distance):
+                upper, lower = block[r], block[r + distance]
+                above = [lane if not lane & distance else width + lane - distance for lane in range(width)]
+                below = [lane + distance if not lane & distance else width + lane for lane in range(width)]
+                for at_row, order in ((r, above), (r + distance, below)):
+                    picked = ir.Constant(ir.VectorType(I32, width), order)
+                    block[at_row] = builder.shuffle_vector(upper, lower, picked)
+            distance *= 2
+        for r in range(width):
+            store_vector(builder, block[r], builder.gep(target, [builder.mul(target_row, I64(r))]))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(source, n, n, n, target, n), generate
+
+
+product = make_product("floor")
+product_step = make_product("step")

@@ -1,0 +1,222 @@
+"""Linear layers with and without ReLU, forward and backward."""
+
+import numpy as np
+
+from . import _team
+from ._jit import entry, kernel
+from ._simd import VECTOR_BYTES, address, at, below, convert, lanes, load, rows_of, stack_of, store, two_vectors, where_positive
+from ._tile import product, transpose_block
+
+# A longer inner dimension runs in blocks, so that a block of w's panel of two vectors stays in the L2 cache.
+INNER_BLOCK = 1024
+# Rows of a panel of dz, transposed on the stack: 512 of two vectors are 64 KiB.
+PANEL_ROWS = 512
+
+_panel = stack_of(2 * PANEL_ROWS)
+_block = stack_of(2 * VECTOR_BYTES // 4)  # two squares of vectors
+
+
+def linear_forward(x, w, b, y):
+    """Linear layer.
+
+    y = x @ w + b
+
+    Parameters (rows contiguous, one float dtype throughout)
+    ----------
+    x : (batch, n_in)     input
+    w : (n_in, n_out)     weights
+    b : (n_out,)          biases
+    y : output            (batch, n_out), overwritten; must not overlap any other argument
+
+    Twin: `fastmlp.reference.linear_forward`.
+    """
+    _team.share_out(_linear_forward, x, w, b, y, False)
+
+
+def linear_relu_forward(x, w, b, y):
+    """Linear layer followed by ReLU; NaN stays NaN.
+
+    y = max(x @ w + b, 0)
+
+    Parameters as of `linear_forward`. Twin: `fastmlp.reference.linear_relu_forward`.
+    """
+    _team.share_out(_linear_forward, x, w, b, y, True)
+
+
+def linear_backward(x, w, dy, dx, dw, db):
+    """Backward pass of `linear_forward`.
+
+    dx = dy @ w.T;  dw = x.T @ dy;  db = dy.sum(axis=0)
+
+    Parameters (rows contiguous, one float dtype throughout)
+    ----------
+    x : (batch, n_in)      input of the forward pass
+    w : (n_in, n_out)      weights
+    dy : (batch, n_out)    gradient with respect to y
+    dx, dw, db : outputs   overwritten; shapes of x, w and b; must not overlap any other argument;
+                           dx may be None: not computed
+
+    Twin: `fastmlp.reference.linear_backward`.
+    """
+    _team.share_out(_linear_backward, x, w, dy, dy, dy[:0] if dx is None else dx, dw, db, False)
+
+
+def linear_relu_backward(x, w, y, dy, dx, dw, db):
+    """Backward pass of `linear_relu_forward`.
+
+    dz = dy where y > 0, else 0;  dx = dz @ w.T;  dw = x.T @ dz;  db = dz.sum(axis=0)
+
+    Parameters (rows contiguous, one float dtype throughout)
+    ----------
+    x : (batch, n_in)              input of the forward pass
+    w : (n_in, n_out)              weights
+    y : (batch, n_out)             output of the forward pass; only its sign is used
+    dy : (batch, n_out), consumed  gradient with respect to y; holds dz on return
+    dx, dw, db : outputs           overwritten; shapes of x, w and b; must not overlap any other argument;
+                                   dx may be None: not computed
+
+    Twin: `fastmlp.reference.linear_relu_backward`.
+    """
+    _team.share_out(_linear_backward, x, w, y, dy, dy[:0] if dx is None else dx, dw, db, True)
+
+
+@entry("y")
+def _linear_forward(x, w, b, y, relu, sync, member, members):
+    first, last = _team.share(x.shape[0], member, members)
+    n_in, n_out = w.shape
+    floor = x.dtype.type(0.0 if relu else -np.inf)
+    forward_rows(
+        rows_of(x, first), rows_of(w, 0), address(b, 0, 0), rows_of(y, first), last - first, n_in, n_out, floor
+    )
+
+
+@entry("dy", "dx", "dw", "db")
+def _linear_backward(x, w, y, dy, dx, dw, db, relu, sync, member, members):
+    batch, (n_in, n_out) = x.shape[0], w.shape
+    first, last = _team.share(batch, member, members)
+    if relu:
+        mask_rows(rows_of(y, first), rows_of(dy, first), last - first, n_out)
+        _team.barrier(sync, members)
+    if dx.shape[0]:
+        rows, outputs = rows_of(dy, first), rows_of(dx, first)
+        input_gradient(rows_of(w, 0), rows, outputs, outputs, False, last - first, n_in, n_out)
+    first, last = _team.share(n_in, member, members)
+    zeros = two_vectors(x.dtype.type(0))
+    floor = x.dtype.type(-np.inf)
+    x_first, x_row = rows_of(x, 0)
+    dy_first, dy_row = rows_of(dy, 0)
+    dw_first, dw_row = rows_of(dw, first)
+    x_column = at(x_first, first)
+    product(
+        x_column, 1, x_row, dy_first, dy_row, batch, zeros, 0, 0, dw_first, dw_row, floor, last - first, n_out
+    )
+    if member == 0:
+        ones = two_vectors(x.dtype.type(1))
+        product(ones, 0, 0, dy_first, dy_row, batch, zeros, 0, 0, address(db, 0, 0), 0, floor, 1, n_out)
+
+
+# --- the bodies, which an epoch calls too; rows are (pointer, elements from row to row) --------------------
+
+
+@kernel
+def forward_rows(x, w, b, y, n_rows, n_in, n_out, floor):
+    """Rows of y = max(x @ w + b, floor)."""
+    lowest = convert(-np.inf, floor)
+    for k in range(0, n_in, INNER_BLOCK):
+        depth = min(INNER_BLOCK, n_in - k)
+        start, start_row = (b, 0) if k == 0 else y
+        w_now, w_row = below(w, k)
+        product(
+            at(x[0], k),
+            x[1],
+            1,
+            w_now,
+            w_row,
+            depth,
+            start,
+            start_row,
+            1,
+            y[0],
+            y[1],
+            floor if k + depth == n_in else lowest,
+            n_rows,
+            n_out,
+        )
+
+
+@kernel
+def mask_rows(y, dy, n_rows, n_out):
+    """Set dy to 0 where y is not above 0."""
+    width = lanes(dy[0])
+    for row in range(n_rows):
+        y_now, dy_now = below(y, row)[0], below(dy, row)[0]
+        for column in range(0, n_out, width):
+            left = n_out - column
+            kept = where_positive(load(at(y_now, column), left), load(at(dy_now, column), left))
+            store(kept, at(dy_now, column), left)
+
+
+@kernel
+def input_gradient(w, dy, dx, y, masked, n_rows, n_in, n_out):
+    """Rows of dx = dy @ w.T; where `masked`, 0 where y, of dx's shape, is not above 0.
+
+    The batch is the tile's vector dimension: dy is transposed panel by panel on the stack, and w is read as
+    it lies. A tile's output is turned back on its way to dx.
+    """
+    width = lanes(dy[0])
+    zero = convert(0.0, dy[0][0])
+    lowest = convert(-np.inf, zero)
+    panel = _panel(zero)
+    block = _block(zero)
+    turned = _block(zero)
+    zeros = two_vectors(zero)
+    for row in range(0, n_rows, 2 * width):
+        here = n_rows - row
+        for k in range(0, n_out, PANEL_ROWS):
+            depth = min(PANEL_ROWS, n_out - k)
+            for column in range(0, depth, width):
+                for half in (0, width):
+                    source, source_row = below(dy, row + half)
+                    transpose_block(
+                        at(source, k + column),
+                        source_row,
+                        here - half,
+                        depth - column,
+                        at(panel, 2 * width * column + half),
+                        2 * width,
+                    )
+            last = k + depth == n_out
+            for feature in range(0, n_in, width):
+                features = min(width, n_in - feature)
+                if k:  # the chain goes on from what is there
+                    for half in (0, width):
+                        source, source_row = below(dx, row + half)
+                        transpose_block(
+                            at(source, feature), source_row, here - half, features, at(block, half), 2 * width
+                        )
+                w_now, w_row = below(w, feature)
+                start, start_row = (block, 2 * width) if k else (zeros, 0)
+                product(
+                    at(w_now, k),
+                    w_row,
+                    1,
+                    panel,
+                    2 * width,
+                    depth,
+                    start,
+                    start_row,
+                    0,
+                    block,
+                    2 * width,
+                    lowest,
+                    features,
+                    2 * width,
+                )
+                for half in (0, width):
+                    transpose_block(at(block, half), 2 * width, features, width, at(turned, half * width), width)
+                for sample in range(min(2 * width, here)):
+                    value = load(at(turned, sample * width), features)
+                    target = at(below(dx, row + sample)[0], feature)
+                    if masked and last:
+                        value = where_positive(load(at(below(y, row + sample)[0], feature), features), value)
+                    store(value, target, features)

@@ -1,0 +1,58 @@
+"""Where everything lies in a model's arena."""
+
+import numpy as np
+
+# Columns of the table, a row a layer. Offsets and row lengths count elements of the model's dtype.
+COLUMNS = "n_in n_out w w_row b x x_row y y_row dy losses"
+N_IN, N_OUT, W, W_ROW, B, X, X_ROW, Y, Y_ROW, DY, LOSSES = range(len(COLUMNS.split()))
+
+LINE = 64  # bytes of a cache line, and of the widest vector: rows start on such boundaries
+PAGE = 4096  # rows a multiple of it apart fall into one set of the cache
+
+
+def plan(sizes, batch_size, dtype):
+    """Lay out parameters and workspaces of a multilayer perceptron in one array.
+
+    Rows are padded to 64 bytes, and by one vector more where they would lie a multiple of 4 KiB apart.
+    Pads are zero when the arena is made and stay so.
+
+    Parameters
+    ----------
+    sizes : widths, from the input to the classes
+    batch_size : rows of the workspaces
+    dtype : float32 or float64
+
+    Returns
+    -------
+    table : int64 (n_layers, 11): n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, losses; the columns but the
+        first two are offsets in the arena and, `_row`, elements from row to row. x of a layer is y of the one
+        below; dy has the rows of y; losses is room for batch_size float64. Parameters come first, up to x of
+        the first layer, and do not depend on batch_size.
+    size : elements of the arena, which must start on a 64-byte boundary
+
+    Twin: `fastmlp.reference.plan`.
+    """
+    itemsize = np.dtype(dtype).itemsize
+    unit = LINE // itemsize
+    table = np.zeros((len(sizes) - 1, len(COLUMNS.split())), np.int64)
+    size = 0
+
+    def take(elements):
+        nonlocal size
+        offset, size = size, size + -(-elements // unit) * unit
+        return offset
+
+    def row_of(width):
+        padded = -(-width // unit) * unit
+        return padded + unit * (padded * itemsize % PAGE == 0)
+
+    for layer, (n_in, n_out) in zip(table, zip(sizes, sizes[1:], strict=False), strict=True):
+        layer[[N_IN, N_OUT, W_ROW, X_ROW, Y_ROW]] = n_in, n_out, row_of(n_out), row_of(n_in), row_of(n_out)
+        layer[W], layer[B] = take(n_in * layer[W_ROW]), take(n_out)
+    x = take(batch_size * table[0, X_ROW])
+    losses = take(batch_size * 8 // itemsize)
+    for layer in table:
+        layer[X], layer[Y], layer[DY] = x, take(batch_size * layer[Y_ROW]), take(batch_size * layer[Y_ROW])
+        layer[LOSSES] = losses
+        x = layer[Y]
+    return table, int(size)

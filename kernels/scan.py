@@ -1,0 +1,115 @@
+"""One pass over a data set: finite, largest magnitude, density; and masks of what is not zero."""
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from . import _team
+from ._jit import entry
+from ._simd import address, at, constant
+
+
+def scan(x):
+    """Facts of a data set.
+
+    Parameters
+    ----------
+    x : (n, n_features)    uint8, float32 or float64, any strides
+
+    Returns
+    -------
+    finite : bool      no element is NaN or infinite
+    largest : float    the largest magnitude, 0 where x is empty; inf where x is not finite
+    density : float    share of the elements that are not 0
+
+    Twin: `fastmlp.reference.scan`.
+    """
+    rows_first = abs(x.strides[0]) >= abs(x.strides[1])
+    bits, filled = _team.share_out(_scan, x if rows_first else x.T)
+    if x.dtype == np.uint8:
+        largest = float(bits)
+    else:
+        largest = float(np.array(bits, f"u{x.itemsize}").view(x.dtype))
+    finite = bool(np.isfinite(largest))
+    return finite, largest if finite else np.inf, filled / max(1, x.size)
+
+
+@entry()
+def _scan(x, sync, member, members):
+    largest, filled = np.uint64(0), 0
+    step = x.strides[1] // x.itemsize
+    for i in range(x.shape[0]):
+        row = address(x, i, 0)
+        if step == 1:  # a loop of its own, which the compiler turns into vectors
+            for j in range(x.shape[1]):
+                bits = magnitude(row[j])
+                largest = max(largest, bits)
+                filled += bits != 0
+        else:
+            for j in range(x.shape[1]):
+                bits = magnitude(row[j * step])
+                largest = max(largest, bits)
+                filled += bits != 0
+    return largest, filled
+
+
+@intrinsic
+def magnitude(typingctx, value):
+    """The bits of |value| as uint64: they grow with the magnitude, infinity and NaN above all others."""
+
+    def generate(context, builder, signature, args):
+        if value == types.uint8:
+            return builder.zext(args[0], ir.IntType(64))
+        whole = ir.IntType(value.bitwidth)
+        bits = builder.and_(builder.bitcast(args[0], whole), whole(2 ** (value.bitwidth - 1) - 1))
+        return builder.zext(bits, ir.IntType(64)) if value.bitwidth < 64 else bits
+
+    return types.uint64(value), generate
+
+
+def zero_masks(x, masks):
+    """Bit masks of the elements that are not 0.
+
+    Parameters
+    ----------
+    x : (n, n_features)    uint8, float32 or float64, any strides; NaN is not 0
+    masks : output         uint64 (n, ceil(n_features / 64)), overwritten: bit j % 64 of word j // 64 of a row
+
+    Twin: `fastmlp.reference.zero_masks`.
+    """
+    _team.share_out(_zero_masks, x, masks)
+
+
+@entry("masks")
+def _zero_masks(x, masks, sync, member, members):
+    step = x.strides[1] // x.itemsize
+    n = x.shape[1]
+    for i in range(x.shape[0]):
+        row = address(x, i, 0)
+        for word in range(masks.shape[1]):
+            first = 64 * word
+            if step == 1 and first + 64 <= n:
+                masks[i, word] = nonzero_bits(at(row, first))
+            else:
+                bits = np.uint64(0)
+                for j in range(first, min(n, first + 64)):
+                    bits |= np.uint64(row[j * step] != 0) << np.uint64(j - first)
+                masks[i, word] = bits
+
+
+@intrinsic
+def nonzero_bits(typingctx, pointer):
+    """Mask of which of 64 elements are not 0."""
+
+    def generate(context, builder, signature, args):
+        element = context.get_value_type(pointer.dtype)
+        vector = ir.VectorType(element, 64)
+        values = builder.load(builder.bitcast(args[0], vector.as_pointer()), align=1)
+        if isinstance(element, ir.IntType):
+            bits = builder.icmp_unsigned("!=", values, ir.Constant(vector, [0] * 64))
+        else:
+            bits = builder.fcmp_unordered("!=", values, constant(vector, 0.0))
+        return builder.bitcast(bits, ir.IntType(64))
+
+    return types.uint64(pointer), generate

@@ -1,0 +1,69 @@
+"""Softmax with cross-entropy: loss and gradient in one pass."""
+
+import numpy as np
+
+from . import _team
+from ._jit import entry, kernel
+from ._simd import at, below, convert, div, exp, keep_first, lanes, larger, largest_lane, load, rows_of, splat, store, sub
+
+
+
+def softmax_cross_entropy(logits, labels, dlogits, losses):
+    """Softmax and the cross-entropy of its probabilities, with the gradient of the mean loss.
+
+    p = softmax(logits);  losses = -log p[label];  dlogits = (p - y) / batch, y one-hot or a row of labels
+
+    The row's maximum is subtracted first, so exp cannot overflow; -log p is log(total) + max - logit, so
+    nothing is clipped. Sums run in ascending class. NaN stays NaN.
+
+    Parameters (rows contiguous)
+    ----------
+    logits : (batch, n_classes)    float32 or float64
+    labels : (batch,) int64, or (batch, n_classes) float64 rows that sum to 1
+    dlogits : output               (batch, n_classes) of logits' dtype, already divided by the batch
+    losses : output                (batch,) float64
+    Outputs are overwritten and must not overlap any other argument.
+
+    Twin: `fastmlp.reference.softmax_cross_entropy`.
+    """
+    _team.share_out(_softmax_cross_entropy, logits, labels, dlogits, losses)
+
+
+@entry("dlogits", "losses")
+def _softmax_cross_entropy(logits, labels, dlogits, losses, sync, member, members):
+    batch, n_classes = logits.shape
+    first, last = _team.share(batch, member, members)
+    for row in range(first, last):
+        losses[row] = softmax_row(rows_of(logits, row)[0], labels, row, rows_of(dlogits, row)[0], n_classes, batch)
+
+
+@kernel
+def softmax_row(z, labels, sample, dz, n_classes, batch):
+    """One row: writes dz, returns the loss; `sample` is its row of labels."""
+    width = lanes(z)
+    lowest = convert(-np.inf, z[0])
+    top_lanes = splat(lowest)
+    for c in range(0, n_classes, width):
+        top_lanes = larger(top_lanes, keep_first(load(at(z, c), n_classes - c), n_classes - c, lowest))
+    top = largest_lane(top_lanes)
+    for c in range(0, n_classes, width):
+        store(exp(sub(load(at(z, c), n_classes - c), splat(top))), at(dz, c), n_classes - c)
+    total = convert(0.0, top)
+    for c in range(n_classes):
+        total += dz[c]
+    share = convert(batch, top)
+    log_total = np.log(np.float64(total)) + np.float64(top)
+    if labels.ndim == 1:
+        label = labels[sample]
+        likely = (dz[label] / total - convert(1.0, top)) / share
+        for c in range(0, n_classes, width):
+            store(div(div(load(at(dz, c), n_classes - c), splat(total)), splat(share)), at(dz, c), n_classes - c)
+        dz[label] = likely
+        return log_total - np.float64(z[label])
+    loss = 0.0
+    for c in range(n_classes):
+        y = labels[sample, c]
+        dz[c] = (dz[c] / total - convert(y, top)) / share
+        if y > 0:  # a class of no weight adds nothing, even where its logit is -inf
+            loss += y * (log_total - np.float64(z[c]))
+    return loss

@@ -1,0 +1,17 @@
+"""What every test starts from: no switches from outside, and both back ends where it asks for `ops`."""
+
+import importlib
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_switches(monkeypatch):
+    monkeypatch.delenv("FASTMLP_SKIP_ZEROS", raising=False)
+    monkeypatch.delenv("FASTMLP_NUM_THREADS", raising=False)
+
+
+@pytest.fixture(params=["reference", "kernels"])
+def ops(request):
+    """Each back end in turn."""
+    return importlib.import_module(f"fastmlp.{request.param}")
