@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -285,9 +285,8 @@ def _load_kernels(model: MLP, data: _Data) -> None:
     from fastmlp.train import train_epoch
 
     # a tiny model makes Numba load or compile what the run needs, outside the epochs' times
-    note = threading.Timer(
-        2.0, _say, ["Compiling the kernels for this machine, which the next run is spared ..."]
-    )
+    text = "Compiling the kernels for this machine, which the next run is spared ..."
+    note = threading.Timer(2.0, _say, [text, sys.stderr])
     note.daemon = True
     note.start()
     try:
@@ -370,8 +369,11 @@ def _save_pictures(folder: Path, history: History, model: MLP, data: _Data) -> N
     from fastmlp.plotting import plot_samples, plot_training_results
 
     images, labels = data.X_test[:15], data.y_test[:15]
-    names = {"class_names": model.class_names, "image_shape": data.image_shape}
-    _save_figure(plot_samples(images, labels, model.predict(images), **names), folder / "samples.png")
+    predicted = model.predict(images)
+    samples = plot_samples(
+        images, labels, predicted, class_names=model.class_names, image_shape=data.image_shape
+    )
+    _save_figure(samples, folder / "samples.png")
     if len(history):
         _save_figure(plot_training_results(history), folder / "training.png")
 
@@ -395,8 +397,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     confusion = confusion_matrix(data.y_test, predicted, model.n_classes)
     names = model.class_names or tuple(map(str, range(model.n_classes)))
     present = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
-    kept = {"labels": present, "target_names": [names[k] for k in present]}
-    _say(classification_report(data.y_test, predicted, **kept, digits=3, zero_division=0))
+    shown = [names[k] for k in present]
+    _say(classification_report(data.y_test, predicted, target_names=shown, digits=3, zero_division=0))
     picture = args.out or args.model.parent / "confusion.png"
     _save_figure(plot_confusion(confusion, names), picture)
     _say(f"Saved the confusion matrix as {picture}")
@@ -518,8 +520,9 @@ class _Clock:
         return f"Time: {parts}; {time.perf_counter() - self.start:.2f} s in all"
 
 
-def _say(text: object) -> None:
+def _say(text: object, file: TextIO | None = None) -> None:
     from tqdm import tqdm
 
-    tqdm.write(str(text))  # keeps clear of a progress bar
-    sys.stdout.flush()
+    file = file or sys.stdout
+    tqdm.write(str(text), file=file)  # keeps clear of a progress bar
+    file.flush()

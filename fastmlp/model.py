@@ -1,5 +1,6 @@
 """Multilayer perceptrons that own their parameters and workspaces, check what comes in, and call kernels."""
 
+import contextlib
 import importlib
 import math
 import operator
@@ -142,9 +143,8 @@ class MLP:
     def _activations(self, n_rows: int) -> list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
         """Views of x, y and dy of each layer for a batch of n_rows."""
         views = []
-        for row in self._table[:, :10].tolist():
-            n_in, n_out, x, x_row, y, y_row, dy = row[0], row[1], *row[5:]
-            arena = self._arena
+        arena = self._arena
+        for n_in, n_out, _, _, _, x, x_row, y, y_row, dy in self._table[:, :10].tolist():
             views.append(
                 (
                     _matrix(arena, x, n_rows, n_in, x_row),
@@ -181,9 +181,10 @@ class MLP:
             self._reserve(len(inputs))
             self._stepped_from = False
             layers = self._activations(len(inputs))
-            x = layers[0][0]
-            np.copyto(x, inputs, casting="same_kind")
-            x *= self._scale
+            np.copyto(layers[0][0], inputs, casting="same_kind")
+            first, row = self._table[0, 5:7].tolist()
+            # with the pads, because NumPy makes a buffer for rows that are apart
+            self._arena[first : first + len(inputs) * row] *= self._scale
             for (w, b), (x, y_now, _) in zip(self._parameters()[:-1], layers[:-1], strict=True):
                 self.ops.linear_relu_forward(x, w, b, y_now)
             (w, b), (x, logits, dlogits) = self._parameters()[-1], layers[-1]
@@ -293,7 +294,8 @@ class MLP:
             finite, _, _ = self.ops.scan(self._arena[None, : int(self._table[0, 5])])
             if not finite:
                 raise FloatingPointError(
-                    f"after batch {done - 1}: weights are not finite; a smaller learning rate than {lr:g} may help"
+                    f"after batch {done - 1}: weights are not finite; "
+                    f"a smaller learning rate than {lr:g} may help"
                 )
             return done
 
@@ -315,8 +317,10 @@ class MLP:
         ValueError
             X does not fit the model.
         """
-        array = np.asarray(X)
-        inputs = prepare_inputs(array[None] if array.ndim == 1 else array)
+        with contextlib.suppress(ValueError):  # what is no array is named by prepare_inputs
+            X = np.asarray(X)
+            X = X[None] if X.ndim == 1 else X
+        inputs = prepare_inputs(X)
         self._check_inputs(inputs)
         result = np.empty((len(inputs), self.n_classes), self.dtype)
         if len(inputs):
@@ -362,7 +366,9 @@ class MLP:
 
     def _check_width(self, n_features: int) -> None:
         if n_features != self.n_in:
-            raise ValueError(f"X has {n_features} features a row, expected {self.n_in}, the model's input width")
+            raise ValueError(
+                f"X has {n_features} features a row, expected {self.n_in}, the model's input width"
+            )
 
     def _check_values(self, finite: bool, largest: float) -> None:
         if not finite:
@@ -380,7 +386,8 @@ class MLP:
             raise ValueError(f"y has {n_columns} columns, expected {self.n_classes}, the model's classes")
         if max_label is not None and max_label >= self.n_classes:
             raise ValueError(
-                f"y has the label {max_label}, expected 0 to {self.n_classes - 1} for {self.n_classes} classes"
+                f"y has the label {max_label}, expected 0 to {self.n_classes - 1}: "
+                f"the model has {self.n_classes} classes"
             )
 
     def _check_lr(self, lr: float) -> Any:
@@ -407,20 +414,19 @@ class MLP:
         ValueError
             Their number, a shape or a value does not fit; then the model is as before.
         """
-        targets = [array for pair in self._parameters() for array in pair]
-        if len(weights) != len(targets):
-            raise ValueError(f"{len(weights)} arrays of weights, expected {len(targets)}: [W1, b1, W2, b2, …]")
-        checked = []
-        for i, (array, target) in enumerate(zip(weights, targets, strict=True)):
-            with np.errstate(over="ignore"):
-                new = np.asarray(array).astype(self.dtype)
-            if new.shape != target.shape:
-                raise ValueError(f"weights[{i}] has shape {new.shape}, expected {target.shape}")
-            if not np.isfinite(new).all():
-                raise ValueError(f"weights[{i}] has NaN or infinite elements in {self.dtype}")
-            checked.append(new)
+        shapes = [array.shape for pair in self._parameters() for array in pair]
+        if not np.iterable(weights):
+            raise ValueError(f"weights is {weights!r}, expected {len(shapes)} arrays: [W1, b1, W2, b2, …]")
+        given = list(weights)
+        if len(given) != len(shapes):
+            raise ValueError(f"{len(given)} arrays of weights, expected {len(shapes)}: [W1, b1, W2, b2, …]")
+        checked = [
+            _check_weight(f"weights[{i}]", array, shape, self.dtype)
+            for i, (array, shape) in enumerate(zip(given, shapes, strict=True))
+        ]
         with _Exclusive(self._training):
             self._forward_rows, self._stepped_from = 0, False
+            targets = [array for pair in self._parameters() for array in pair]
             for target, new in zip(targets, checked, strict=True):
                 target[...] = new
 
@@ -462,7 +468,7 @@ class MLP:
         classes = {"MLP": MLP, "DigitsClassifier": DigitsClassifier}
         if config["class"] not in classes:
             raise ValueError(f"{path}: found class {config['class']!r}, expected one of {sorted(classes)}")
-        model = object.__new__(classes[config["class"]])
+        model: MLP = object.__new__(classes[config["class"]])
         model._restore(config, weights, ops)
         return model
 
@@ -534,13 +540,31 @@ def _matrix(arena: NDArray[Any], offset: int, n_rows: int, width: int, row: int)
     return arena[offset : offset + n_rows * row].reshape(n_rows, row)[:, :width]
 
 
+def _check_weight(name: str, values: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} is no array ({error}), expected shape {shape}") from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} has dtype {array.dtype}, expected real numbers")
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    with np.errstate(over="ignore"):
+        checked = array.astype(dtype)
+    if not np.isfinite(checked).all():
+        raise ValueError(f"{name} has NaN or infinite elements in {dtype}")
+    return checked
+
+
 def _check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     try:
         checked = tuple(operator.index(width) for width in sizes)
     except TypeError:
         checked = ()
     if len(checked) < 2 or min(checked) < 1:
-        raise ValueError(f"sizes is {sizes!r}, expected two or more widths of at least 1, such as [784, 128, 10]")
+        raise ValueError(
+            f"sizes is {sizes!r}, expected two or more widths of at least 1, such as [784, 128, 10]"
+        )
     return checked
 
 
@@ -568,7 +592,9 @@ def _check_image_shape(image_shape: Sequence[int] | None, n_in: int) -> tuple[in
         return None
     checked = tuple(operator.index(side) for side in image_shape)
     if min(checked, default=0) < 1 or math.prod(checked) != n_in:
-        raise ValueError(f"image_shape is {image_shape!r}, expected sides whose product is {n_in}, the input width")
+        raise ValueError(
+            f"image_shape is {image_shape!r}, expected sides whose product is {n_in}, the input width"
+        )
     return checked
 
 

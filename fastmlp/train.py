@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -84,7 +84,7 @@ def train_epoch(
     Parameters
     ----------
     model : MLP
-    X : (n, n_in) real numbers with y their labels; or a DataLoader, which is faster when there are many epochs
+    X : (n, n_in) real numbers with y their labels; or a DataLoader, which is faster for many epochs
     y : (n,) integers or (n, n_classes) rows that sum to 1; not with a DataLoader
     lr : learning rate
     batch_size : samples a batch, 128; not with a DataLoader
@@ -157,6 +157,7 @@ def fit(
         raise ValueError(f"epochs is {epochs!r}, expected a whole number from 0 up")
     loader = _make_loader(X, y, batch_size, shuffle, seed)
     model.check_loader(loader)
+    test = None if validation_data is None else _make_test_loader(model, *validation_data)
     history = History()
     callbacks = list(callbacks)
     shown = sys.stderr.isatty() if progress == "auto" else progress
@@ -172,7 +173,7 @@ def fit(
                     loss=_sum(losses),
                     mean_loss=_sum(losses) / len(losses),
                     f1_train=evaluate(model, loader.X, loader.y) if score_train else None,
-                    f1_test=evaluate(model, *validation_data) if validation_data else None,
+                    f1_test=evaluate(model, test.X, test.y) if test else None,
                     seconds=seconds,
                 )
                 history.records.append(record)
@@ -212,6 +213,16 @@ def _make_loader(X: Any, y: Any, batch_size: Any, shuffle: Any, seed: Any) -> Da
     )
 
 
+def _make_test_loader(model: MLP, X: ArrayLike, y: ArrayLike) -> DataLoader:
+    """Check test data before an epoch is spent."""
+    try:
+        loader = DataLoader(X, y)
+        model.check_loader(loader)
+    except ValueError as error:
+        raise ValueError(f"validation_data: {error}") from None
+    return loader
+
+
 def _sum(losses: NDArray[Any]) -> float:
     return float(losses.sum())
 
@@ -222,7 +233,9 @@ class _Bar:
     def __init__(self, n_batches: int, epochs: int) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(total=epochs * n_batches, unit=" batches", unit_scale=True, dynamic_ncols=True, leave=False)
+        self._bar = tqdm(
+            total=epochs * n_batches, unit=" batches", unit_scale=True, dynamic_ncols=True, leave=False
+        )
         self._done = 0
 
     def __enter__(self) -> "_Bar":

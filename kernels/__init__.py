@@ -3,9 +3,9 @@
 Everything here has a twin of the same name and signature in `fastmlp.reference`.
 """
 
+from .arena import plan
 from .inference import infer
 from .linear import linear_backward, linear_forward, linear_relu_backward, linear_relu_forward
-from .plan import plan
 from .scan import scan, zero_masks
 from .sgd import sgd_epoch, sgd_step
 from .softmax import softmax_cross_entropy

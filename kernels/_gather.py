@@ -1,7 +1,7 @@
 """Rows of a data set on their way to the first layer: converted and scaled."""
 
 from ._jit import kernel
-from ._simd import address, convert
+from ._simd import address, convert, prefetch
 
 
 @kernel
@@ -15,3 +15,12 @@ def gather_row(x, sample, scale, target):
     else:
         for j in range(x.shape[1]):
             target[j] = convert(source[j * step], scale) * scale
+
+
+@kernel
+def prefetch_row(x, sample):
+    """Have row `sample` of x on its way from memory, where it lies in one piece."""
+    source = address(x, sample, 0)
+    if x.strides[1] == x.itemsize:
+        for line in range(0, x.shape[1] * x.itemsize, 64):
+            prefetch(source, line)

@@ -33,7 +33,7 @@ def stamp() -> str:
 
 @functools.cache
 def code_folder() -> Path | None:
-    """Folder of the code compiled from exactly these sources; None, with one warning, where there can be none."""
+    """Folder of the code compiled from these very sources; None, with one warning, where there can be none."""
     try:
         folder = machine.cache_folder() / "code" / stamp()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -131,5 +131,3 @@ class Entry:
 def entry(*outputs):
     """Decorator of a kernel that Python calls; `outputs` are the names of the arrays that it writes."""
     return lambda body: Entry(body, outputs)
-
-

@@ -90,6 +90,21 @@ def cast(typingctx, pointer, dtype):
 
 
 @intrinsic
+def prefetch(typingctx, pointer, n):
+    """Ask for the cache line n bytes further on, to be there soon."""
+
+    def generate(context, builder, signature, args):
+        data = builder.bitcast(args[0], ir.IntType(8).as_pointer())
+        line = builder.gep(data, [args[1]])
+        kind = ir.FunctionType(ir.VoidType(), [line.type, I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [line, I32(0), I32(2), I32(1)])  # to read, into the L2 cache, data
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.intp), generate
+
+
+@intrinsic
 def lanes(typingctx, pointer):
     """Lanes of a vector of what `pointer` points to."""
     n = VECTOR_BYTES * 8 // pointer.dtype.bitwidth
@@ -101,7 +116,7 @@ def stack_of(n_vectors):
 
     @intrinsic
     def stack(typingctx, scalar):
-        """Pointer to vectors on the stack, in the scalar's dtype; the first two are filled with it."""
+        """Pointer to vectors on the stack, in the scalar's dtype; the first four are filled with it."""
         result = types.CPointer(scalar)
 
         def generate(context, builder, signature, args):
@@ -109,7 +124,7 @@ def stack_of(n_vectors):
             room = cgutils.alloca_once(builder, ir.ArrayType(vector, n_vectors))
             room.align = 64
             first = builder.bitcast(room, context.get_value_type(result))
-            for v in range(2):
+            for v in range(min(4, n_vectors)):
                 filled = broadcast(builder, args[0], vector.count)
                 store_vector(builder, filled, builder.gep(first, [I64(v * vector.count)]))
             return first
@@ -304,7 +319,9 @@ def exp(typingctx, x):
     in two parts). Below the logarithm of the smallest normal number it is 0; NaN stays NaN.
     """
     double = x.dtype == types.float64
-    bits, mantissa, terms, smallest = (64, 52, 13, -708.3964185322641) if double else (32, 23, 7, -87.33654022216797)
+    bits, mantissa, terms, smallest = (
+        (64, 52, 13, -708.3964185322641) if double else (32, 23, 7, -87.33654022216797)
+    )
     ln2_high = 0.6931471805599453 if double else 0.693147182464599609375
     ln2_low = 2.3190468138462996e-17 if double else -1.904654299957768e-9
 
@@ -329,4 +346,3 @@ def exp(typingctx, x):
         return builder.select(under, number(0.0), result)
 
     return x(x), generate
-

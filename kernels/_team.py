@@ -1,8 +1,11 @@
 """Threads that march together: the barrier, and who does which share."""
 
+import os
+import queue
 import sys
 import threading
 
+import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -14,15 +17,23 @@ from ._simd import address
 
 # Spins before a waiting member gives its processor away: about 20 µs, some two hundred barriers.
 SPINS = 1000
+# A wait this long, about 1 ms, is a stall: another program had the processor of a member.
+STALL_CYCLES = 3_000_000
 # Rows are shared out in multiples of this, the height of the tallest tile.
 SHARE_UNIT = 8
+# Multiplications that a further member must find to do, by default: 60 µs of one thread for a call of a
+# parked team, which takes up to 30 µs to wake; 1 µs for a batch of an epoch, whose barriers take 0.1 µs.
+CALL_WORK, BATCH_WORK = 8_000_000, 100_000
+
+ARRIVALS, ORDERS, STALLS = 0, 8, 16  # words that a team shares, each on its own cache line
+BROKEN = 1 << 62  # arrivals from which on no barrier holds, because a member has failed
 
 
 # --- inside compiled code --------------------------------------------------------------------------------
 
 
 @intrinsic
-def _arrive(typingctx, counter):
+def _add_shared(typingctx, counter):
     """Add 1 to an int64 that others add to at the same time; what it was before."""
 
     def generate(context, builder, signature, args):
@@ -34,7 +45,9 @@ def _arrive(typingctx, counter):
 @intrinsic
 def read_shared(typingctx, pointer):
     """Read an int64 that another thread writes."""
-    return types.int64(pointer), lambda context, builder, signature, args: builder.load_atomic(args[0], "acquire", 8)
+    return types.int64(pointer), lambda context, builder, signature, args: builder.load_atomic(
+        args[0], "acquire", 8
+    )
 
 
 @intrinsic
@@ -61,18 +74,42 @@ def _give_way(typingctx):
     return types.void(), generate
 
 
+@intrinsic
+def _cycles(typingctx):
+    """Processor cycles that have passed; 0 where a program may not read them."""
+
+    def generate(context, builder, signature, args):
+        if not llvm.get_default_triple().startswith(("x86_64", "i686")):
+            return ir.IntType(64)(0)
+        kind = ir.FunctionType(ir.IntType(64), [])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.readcyclecounter"), [])
+
+    return types.int64(), generate
+
+
 @kernel
 def barrier(sync, members):
     """Wait until all members have come here; what each wrote before is then seen by all."""
     if members == 1:
         return
-    counter = address(sync, 0, 0)
-    goal = (_arrive(counter) // members + 1) * members
+    counter = address(sync, ARRIVALS, 0)
+    before = _add_shared(counter)
+    goal = (before // members + 1) * members
     spins = 0
-    while read_shared(counter) < goal:
+    while read_shared(counter) < goal and before < BROKEN:
         spins += 1
         if spins > SPINS:
-            _give_way()
+            _wait_politely(counter, goal, address(sync, STALLS, 0))
+
+
+@kernel
+def _wait_politely(counter, goal, stalls):
+    """Wait for the counter while others use this processor."""
+    start = _cycles()
+    while read_shared(counter) < goal:
+        _give_way()
+    if _cycles() - start > STALL_CYCLES:
+        _add_shared(stalls)
 
 
 @kernel
@@ -86,55 +123,135 @@ def share(n, member, members):
 # --- outside ---------------------------------------------------------------------------------------------
 
 
-def new_sync():
-    """Shared words of a team: [0] arrivals at the barrier, [8] the published stop flag, each on its own line."""
-    return np.zeros(16, np.int64)
+def _new_sync():
+    return np.zeros(24, np.int64)
 
 
-_alone = new_sync()
+_alone = _new_sync()
 
 
-def share_out(body, *args):
-    """Run a kernel's body on these arguments, as member 0 of 1."""
-    return body(*args, _alone, 0, 1)
+class _Call:
+    """One run of a body by all members of a team."""
+
+    def __init__(self, body, args, members):
+        self.body, self.args, self.members = body, args, members
+        self.sync = _new_sync()
+        self.results = queue.SimpleQueue()
+        body.compile(*args, self.sync, 0, members)
+
+    def take_part(self, member):
+        """Do a member's share; a member that fails lets the others through all barriers."""
+        try:
+            result = self.body(*self.args, self.sync, member, self.members)
+            self.results.put((member, result, None))
+        except BaseException as error:
+            self.sync[ORDERS], self.sync[ARRIVALS] = 0, BROKEN
+            self.results.put((member, None, error))
+
+    def wait(self, interrupt=lambda: None):
+        """Wait for all members, through Ctrl-C too; what member 0 returned, or the first error."""
+        outcome, errors, left = None, [], self.members
+        while left:
+            try:
+                member, result, error = self.results.get()
+            except BaseException as interruption:
+                errors.insert(0, interruption)
+                interrupt()
+                continue
+            left -= 1
+            outcome = result if member == 0 else outcome
+            errors += [error] if error else []
+        if errors:
+            raise errors[0]
+        return outcome
 
 
-def march(body, args, members, stop):
-    """Run a body on `members` threads of its own, from start to end, and return what member 0 returned.
+class _Parked:
+    """Workers that wait in Python between calls, lent to one caller at a time."""
+
+    def __init__(self):
+        self.lent = threading.Lock()
+        self._inboxes = []
+
+    def run(self, call):
+        """Have a call done by the workers, its caller as member 0."""
+        while len(self._inboxes) < call.members - 1:
+            inbox = queue.SimpleQueue()
+            threading.Thread(target=self._work, args=(inbox,), daemon=True, name="fastmlp").start()
+            self._inboxes.append(inbox)
+        for member in range(1, call.members):
+            self._inboxes[member - 1].put((call, member))
+        call.take_part(0)
+        return call.wait()
+
+    @staticmethod
+    def _work(inbox):
+        while True:
+            call, member = inbox.get()
+            call.take_part(member)
+            del call  # a waiting worker holds nobody's arrays
+
+
+_parked = _Parked()
+
+
+def _park_anew():
+    global _parked
+    _parked = _Parked()  # threads do not survive a fork
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_park_anew)
+
+
+def size(work, unit):
+    """Members of a team: what the user asked for, else at most one for each `unit` of the work."""
+    return machine.explicit_threads() or max(1, min(machine.default_threads(), work // unit))
+
+
+def share_out(body, work, *args):
+    """Run a kernel's body: on the caller's own thread as member 0 of 1 where work is small, else on the team."""
+    members = size(work, CALL_WORK)
+    parked = _parked
+    if members == 1 or not parked.lent.acquire(blocking=False):
+        return body(*args, _alone, 0, 1)
+    try:
+        return parked.run(_Call(body, args, members))
+    finally:
+        parked.lent.release()
+
+
+def march(body, args, batch_work, stop):
+    """Run a body from start to end on threads of its own, and return what member 0 returned.
 
     The caller waits in Python, so that Ctrl-C arrives: it sets `stop`, waits for the members and goes on up.
     """
-    sync = new_sync()
-    body.compile(*args, sync, 0, members)
-    results: list = [None] * members
+    call = _Call(body, args, size(batch_work, BATCH_WORK))
     go, called_off = threading.Event(), []
 
-    def work(member):
+    def run(member):
         go.wait()
         if not called_off:
-            results[member] = body(*args, sync, member, members)
+            call.take_part(member)
 
-    threads = [threading.Thread(target=work, args=(member,), daemon=True) for member in range(members)]
+    members = [
+        threading.Thread(target=run, args=(member,), daemon=True, name="fastmlp")
+        for member in range(call.members)
+    ]
     try:
-        for thread in threads:
+        for thread in members:
             thread.start()
     except BaseException:
         called_off.append(True)
         raise
     finally:
         go.set()
-    while any(thread.is_alive() for thread in threads):
-        try:
-            for thread in threads:
-                thread.join()
-        except KeyboardInterrupt:
-            stop[0] = 1
-            for thread in threads:
-                thread.join()
-            raise
-    return results[0]
 
+    def interrupt():
+        stop[0] = 1
 
-def size():
-    """Members of a team for an epoch or for inference."""
-    return machine.get_num_threads()
+    try:
+        return call.wait(interrupt)
+    finally:
+        for thread in members:
+            thread.join()

@@ -10,6 +10,7 @@ from numba.extending import intrinsic
 
 from . import machine
 from ._jit import kernel
+from ._lists import GROUP, LIST_HEADER
 from ._simd import (
     I32,
     I64,
@@ -23,14 +24,19 @@ from ._simd import (
     vector_of,
 )
 
-# Rows of a tile: accumulators, the vectors of B and one splat must fit in the registers (8 * 2 + 3 <= 32,
-# 6 * 2 + 3 <= 16), and at least 8 chains must be in flight to hide the latency of a fused multiply-add.
-ROWS = (8, 4, 2, 1) if machine.vector_registers() == 32 else (6, 4, 2, 1)
+# Rows and vectors of a tile: accumulators, the vectors of B and one splat must fit in the registers
+# (8 * 2 + 3 and 4 * 4 + 5 <= 32, 6 * 2 + 3 <= 16), and at least 8 chains must be in flight to hide the
+# latency of a fused multiply-add. A tile over a list has few rows, so that few k are live in one of them only.
+MANY_REGISTERS = machine.vector_registers() == 32
+ROWS = (8, 4, 2, 1) if MANY_REGISTERS else (6, 4, 2, 1)
+WIDE = 2
+LISTED_ROWS = (4, 2, 1)
+LISTED_WIDE = 4 if MANY_REGISTERS else 2
 
 
 def emit_tile(builder, args, rows, vectors, end):
     """Emit one tile of `rows` by `vectors`; `args` as make_tile says. A single vector is masked."""
-    a, a_row, a_k, b, b_k, n_k, start, start_row, c, c_row, scalar, _, columns_left = args
+    a, a_row, a_k, b, b_k, n_k, start, start_row, c, c_row, scalar, _, columns_left, *ks = args
     vector = vector_of(scalar.type)
     mask = first_lanes(builder, vector, columns_left) if vectors == 1 else None
     cells = [(r, v) for r in range(rows) for v in range(vectors)]
@@ -40,26 +46,39 @@ def emit_tile(builder, args, rows, vectors, end):
 
     accumulators = [load_vector(builder, place(start, start_row, r, v), vector, mask) for r, v in cells]
     a_rows = [builder.mul(a_row, I64(r)) for r in range(rows)]
-    before, loop, after = builder.block, builder.append_basic_block("inner"), builder.append_basic_block("end")
-    builder.branch(loop)
+    before, loop, after = (
+        builder.block,
+        builder.append_basic_block("inner"),
+        builder.append_basic_block("end"),
+    )
+    builder.cbranch(builder.icmp_signed("<", I64(0), n_k), loop, after)
     builder.position_at_end(loop)
-    k, a_now, b_now = (builder.phi(kind) for kind in (I64, a.type, b.type))
+    k, a_next, b_next = (builder.phi(kind) for kind in (I64, a.type, b.type))
     sums = [builder.phi(vector) for _ in cells]
+    if ks:
+        here = builder.sext(builder.load(builder.gep(ks[0], [k])), I64)
+        a_now, b_now = builder.gep(a, [builder.mul(here, a_k)]), builder.gep(b, [builder.mul(here, b_k)])
+    else:
+        a_now, b_now = a_next, b_next
     columns = [load_vector(builder, place(b_now, I64(0), 0, v), vector, mask) for v in range(vectors)]
-    following = [builder.add(k, I64(1)), builder.gep(a_now, [a_k]), builder.gep(b_now, [b_k])]
+    following = [builder.add(k, I64(1)), builder.gep(a_next, [a_k]), builder.gep(b_next, [b_k])]
     for r in range(rows):
         factor = broadcast(builder, builder.load(builder.gep(a_now, [a_rows[r]])), vector.count)
         following += [fused(builder, factor, columns[v], sums[r * vectors + v]) for v in range(vectors)]
     for phi, first, again in zip(
-        [k, a_now, b_now, *sums], [I64(0), a, b, *accumulators], following, strict=True
+        [k, a_next, b_next, *sums], [I64(0), a, b, *accumulators], following, strict=True
     ):
         phi.add_incoming(first, before)
         phi.add_incoming(again, loop)
     back = builder.cbranch(builder.icmp_signed("<", following[0], n_k), loop, after)
     back.set_metadata("llvm.loop", _never_unroll(builder.module))
     builder.position_at_end(after)
+    totals = [builder.phi(vector) for _ in cells]
+    for total, nothing, something in zip(totals, accumulators, following[3:], strict=True):
+        total.add_incoming(nothing, before)
+        total.add_incoming(something, loop)
     factor = broadcast(builder, scalar, vector.count)
-    for (r, v), total in zip(cells, following[3:], strict=True):
+    for (r, v), total in zip(cells, totals, strict=True):
         target = place(c, c_row, r, v)
         if end == "step":
             old = load_vector(builder, target, vector, mask)
@@ -78,12 +97,45 @@ def _never_unroll(module):
     return node
 
 
+def _emit_best_tile(builder, args, heights, wide, end):
+    """Emit tiles of several shapes and the choice of the tallest and widest that fits; its rows."""
+    done = builder.append_basic_block("done")
+    ends = []
+
+    def choose(fits):
+        yes, no = builder.append_basic_block("fits"), builder.append_basic_block("else")
+        builder.cbranch(fits, yes, no)
+        builder.position_at_end(yes)
+        return no
+
+    for rows in heights:
+        lower = choose(builder.icmp_signed(">=", args[11], I64(rows)))
+        vectors = wide
+        while vectors:
+            width = vectors * vector_of(args[10].type).count
+            # a single vector is masked, so it fits whatever is left
+            narrower = choose(builder.icmp_signed(">=", args[12], I64(width if vectors > 1 else 1)))
+            emit_tile(builder, args, rows, vectors, end)
+            ends.append((I64(rows), builder.block))
+            builder.branch(done)
+            builder.position_at_end(narrower)
+            vectors //= 2
+        builder.unreachable()  # columns_left is at least 1
+        builder.position_at_end(lower)
+    builder.unreachable()  # rows_left is at least 1
+    builder.position_at_end(done)
+    height = builder.phi(I64)
+    for rows, block in ends:
+        height.add_incoming(rows, block)
+    return height
+
+
 def make_tile(end):
     """Make the intrinsic that computes one tile, as tall and wide as fits, and returns its rows.
 
     a, a_row, a_k : pointer to A, elements from row to row and from k to k
     b, b_k : pointer to B, elements from k to k
-    n_k : length of the inner dimension, at least 1
+    n_k : length of the inner dimension
     start, start_row : where the accumulators start from, elements from row to row
     c, c_row : the output
     scalar : end "floor" stores max(acc, scalar), NaN kept; end "step" stores fma(-scalar, acc, c)
@@ -91,34 +143,30 @@ def make_tile(end):
     """
 
     @intrinsic
-    def tile(typingctx, a, a_row, a_k, b, b_k, n_k, start, start_row, c, c_row, scalar, rows_left, columns_left):
+    def tile(
+        typingctx, a, a_row, a_k, b, b_k, n_k, start, start_row, c, c_row, scalar, rows_left, columns_left
+    ):
         def generate(context, builder, signature, args):
-            done = builder.append_basic_block("done")
-            heights = []
-            for rows in ROWS:
-                otherwise = builder.append_basic_block(f"below_{rows}")
-                chosen = builder.append_basic_block(f"rows_{rows}")
-                tall = builder.icmp_signed(">=", args[11], I64(rows))
-                builder.cbranch(tall, chosen, otherwise)
-                builder.position_at_end(chosen)
-                wide = builder.icmp_signed(">=", args[12], I64(2 * vector_of(args[10].type).count))
-                with builder.if_else(wide) as (then, orelse):
-                    with then:
-                        emit_tile(builder, args, rows, 2, end)
-                    with orelse:
-                        emit_tile(builder, args, rows, 1, end)
-                heights.append((I64(rows), builder.block))
-                builder.branch(done)
-                builder.position_at_end(otherwise)
-            builder.unreachable()  # rows_left is at least 1
-            builder.position_at_end(done)
-            height = builder.phi(I64)
-            for rows, block in heights:
-                height.add_incoming(rows, block)
-            return height
+            return _emit_best_tile(builder, args, ROWS, WIDE, end)
 
         n = types.intp
         return n(a, n, n, b, n, n, start, n, c, n, a.dtype, n, n), generate
+
+    return tile
+
+
+def make_listed_tile(end):
+    """Make the intrinsic of a tile that runs over the n_k ascending numbers at `ks`, int32, not over all k."""
+
+    @intrinsic
+    def tile(
+        typingctx, a, a_row, a_k, b, b_k, n_k, start, start_row, c, c_row, scalar, rows_left, columns_left, ks
+    ):
+        def generate(context, builder, signature, args):
+            return _emit_best_tile(builder, args, LISTED_ROWS, LISTED_WIDE, end)
+
+        n = types.intp
+        return n(a, n, n, b, n, n, start, n, c, n, a.dtype, n, n, ks), generate
 
     return tile
 
@@ -127,13 +175,12 @@ def make_product(end):
     """Make the kernel of a whole matrix product whose tiles have this end.
 
     Arguments as of a tile, with the output's `rows` and `columns`, and `start_column`: 1, or 0 where every
-    panel starts from the same two vectors. Row groups run inside a panel of columns, which stays in cache.
+    panel starts from the same vectors. Row groups run inside a panel of columns, which stays in the cache.
     """
     tile = make_tile(end)
 
     @kernel
     def product(a, a_row, a_k, b, b_k, n_k, start, start_row, start_column, c, c_row, scalar, rows, columns):
-        width = lanes(c)
         column = 0
         while column < columns:
             left = columns - column
@@ -154,9 +201,72 @@ def make_product(end):
                     rows - row,
                     left,
                 )
-            column += 2 * width if left >= 2 * width else width
+            column += panel_width(c, left, WIDE)
 
     return product
+
+
+def make_listed_product(end):
+    """Make the kernel of a product that skips zeros: as `make_product`, with a list of k a group of rows.
+
+    lists, list_row : pointer to the first group's list (`_lists`), elements from list to list
+    """
+    tile = make_listed_tile(end)
+
+    @kernel
+    def product(
+        a,
+        a_row,
+        a_k,
+        b,
+        b_k,
+        lists,
+        list_row,
+        start,
+        start_row,
+        start_column,
+        c,
+        c_row,
+        scalar,
+        rows,
+        columns,
+    ):
+        column = 0
+        while column < columns:
+            left = columns - column
+            row = 0
+            while row < rows:
+                ks = at(lists, row // GROUP * list_row)
+                group_end = min(rows, row + GROUP)
+                while row < group_end:
+                    row += tile(
+                        at(a, row * a_row),
+                        a_row,
+                        a_k,
+                        at(b, column),
+                        b_k,
+                        ks[0],
+                        at(start, row * start_row + column * start_column),
+                        start_row,
+                        at(c, row * c_row + column),
+                        c_row,
+                        scalar,
+                        group_end - row,
+                        left,
+                        at(ks, LIST_HEADER),
+                    )
+            column += panel_width(c, left, LISTED_WIDE)
+
+    return product
+
+
+@kernel
+def panel_width(c, left, wide):
+    """Columns of the tile that _emit_best_tile chooses."""
+    width = wide * lanes(c)
+    while left < width and width > lanes(c):
+        width //= 2
+    return width
 
 
 @intrinsic
@@ -197,3 +307,5 @@ def transpose_block(typingctx, source, source_row, rows, columns, target, target
 
 product = make_product("floor")
 product_step = make_product("step")
+listed_product = make_listed_product("floor")
+listed_product_step = make_listed_product("step")

@@ -4,8 +4,21 @@ import numpy as np
 
 from . import _team
 from ._jit import entry, kernel
-from ._simd import VECTOR_BYTES, address, at, below, convert, lanes, load, rows_of, stack_of, store, two_vectors, where_positive
-from ._tile import product, transpose_block
+from ._simd import (
+    VECTOR_BYTES,
+    address,
+    at,
+    below,
+    convert,
+    lanes,
+    load,
+    rows_of,
+    stack_of,
+    store,
+    two_vectors,
+    where_positive,
+)
+from ._tile import listed_product, product, transpose_block
 
 # A longer inner dimension runs in blocks, so that a block of w's panel of two vectors stays in the L2 cache.
 INNER_BLOCK = 1024
@@ -30,7 +43,7 @@ def linear_forward(x, w, b, y):
 
     Twin: `fastmlp.reference.linear_forward`.
     """
-    _team.share_out(_linear_forward, x, w, b, y, False)
+    _team.share_out(_linear_forward, x.size * w.shape[1], x, w, b, y, False)
 
 
 def linear_relu_forward(x, w, b, y):
@@ -40,7 +53,7 @@ def linear_relu_forward(x, w, b, y):
 
     Parameters as of `linear_forward`. Twin: `fastmlp.reference.linear_relu_forward`.
     """
-    _team.share_out(_linear_forward, x, w, b, y, True)
+    _team.share_out(_linear_forward, x.size * w.shape[1], x, w, b, y, True)
 
 
 def linear_backward(x, w, dy, dx, dw, db):
@@ -58,7 +71,8 @@ def linear_backward(x, w, dy, dx, dw, db):
 
     Twin: `fastmlp.reference.linear_backward`.
     """
-    _team.share_out(_linear_backward, x, w, dy, dy, dy[:0] if dx is None else dx, dw, db, False)
+    work = x.size * w.shape[1] * (1 if dx is None else 2)
+    _team.share_out(_linear_backward, work, x, w, dy, dy, dy[:0] if dx is None else dx, dw, db, False)
 
 
 def linear_relu_backward(x, w, y, dy, dx, dw, db):
@@ -77,7 +91,8 @@ def linear_relu_backward(x, w, y, dy, dx, dw, db):
 
     Twin: `fastmlp.reference.linear_relu_backward`.
     """
-    _team.share_out(_linear_backward, x, w, y, dy, dy[:0] if dx is None else dx, dw, db, True)
+    work = x.size * w.shape[1] * (1 if dx is None else 2)
+    _team.share_out(_linear_backward, work, x, w, y, dy, dy[:0] if dx is None else dx, dw, db, True)
 
 
 @entry("y")
@@ -86,7 +101,14 @@ def _linear_forward(x, w, b, y, relu, sync, member, members):
     n_in, n_out = w.shape
     floor = x.dtype.type(0.0 if relu else -np.inf)
     forward_rows(
-        rows_of(x, first), rows_of(w, 0), address(b, 0, 0), rows_of(y, first), last - first, n_in, n_out, floor
+        rows_of(x, first),
+        rows_of(w, 0),
+        address(b, 0, 0),
+        rows_of(y, first),
+        last - first,
+        n_in,
+        n_out,
+        floor,
     )
 
 
@@ -142,6 +164,12 @@ def forward_rows(x, w, b, y, n_rows, n_in, n_out, floor):
             n_rows,
             n_out,
         )
+
+
+@kernel
+def listed_forward_rows(x, w, b, y, lists, list_row, n_rows, n_out, floor):
+    """`forward_rows` over the features that are live in each group of rows."""
+    listed_product(x[0], x[1], 1, w[0], w[1], lists, list_row, b, 0, 1, y[0], y[1], floor, n_rows, n_out)
 
 
 @kernel
@@ -213,7 +241,9 @@ def input_gradient(w, dy, dx, y, masked, n_rows, n_in, n_out):
                     2 * width,
                 )
                 for half in (0, width):
-                    transpose_block(at(block, half), 2 * width, features, width, at(turned, half * width), width)
+                    transpose_block(
+                        at(block, half), 2 * width, features, width, at(turned, half * width), width
+                    )
                 for sample in range(min(2 * width, here)):
                     value = load(at(turned, sample * width), features)
                     target = at(below(dx, row + sample)[0], feature)

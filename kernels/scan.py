@@ -6,8 +6,8 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from . import _team
-from ._jit import entry
-from ._simd import address, at, constant
+from ._jit import entry, kernel
+from ._simd import address, at, constant, rows_of
 
 
 def scan(x):
@@ -26,7 +26,7 @@ def scan(x):
     Twin: `fastmlp.reference.scan`.
     """
     rows_first = abs(x.strides[0]) >= abs(x.strides[1])
-    bits, filled = _team.share_out(_scan, x if rows_first else x.T)
+    bits, filled = _team.share_out(_scan, 0, x if rows_first else x.T)
     if x.dtype == np.uint8:
         largest = float(bits)
     else:
@@ -78,24 +78,30 @@ def zero_masks(x, masks):
 
     Twin: `fastmlp.reference.zero_masks`.
     """
-    _team.share_out(_zero_masks, x, masks)
+    _team.share_out(_zero_masks, 0, x, masks)
 
 
 @entry("masks")
 def _zero_masks(x, masks, sync, member, members):
+    for i in range(x.shape[0]):
+        mask_row(x, i, rows_of(masks, i)[0], masks.shape[1])
+
+
+@kernel
+def mask_row(x, i, mask, n_words):
+    """Mask of row i of x."""
     step = x.strides[1] // x.itemsize
     n = x.shape[1]
-    for i in range(x.shape[0]):
-        row = address(x, i, 0)
-        for word in range(masks.shape[1]):
-            first = 64 * word
-            if step == 1 and first + 64 <= n:
-                masks[i, word] = nonzero_bits(at(row, first))
-            else:
-                bits = np.uint64(0)
-                for j in range(first, min(n, first + 64)):
-                    bits |= np.uint64(row[j * step] != 0) << np.uint64(j - first)
-                masks[i, word] = bits
+    row = address(x, i, 0)
+    for word in range(n_words):
+        first = 64 * word
+        if step == 1 and first + 64 <= n:
+            mask[word] = nonzero_bits(at(row, first))
+        else:
+            bits = np.uint64(0)
+            for j in range(first, min(n, first + 64)):
+                bits |= np.uint64(row[j * step] != 0) << np.uint64(j - first)
+            mask[word] = bits
 
 
 @intrinsic

@@ -1,15 +1,51 @@
-"""The in-place step, and a whole epoch of stochastic gradient descent in one call, made of the same bodies."""
+"""The in-place step, and a whole epoch of gradient descent in one call, made of the same bodies."""
 
 import numpy as np
 
-from . import _team
-from ._gather import gather_row
+from . import _team, machine
+from ._gather import gather_row, prefetch_row
 from ._jit import entry, kernel
-from ._simd import address, at, below, cast, convert, fma, lanes, load, rows_of, splat, store, two_vectors
-from ._tile import product_step
-from .linear import forward_rows, input_gradient
-from .plan import B, DY, LINE, LOSSES, N_IN, N_OUT, W_ROW, X_ROW, Y_ROW, W, X, Y
+from ._lists import GROUP, WORD, list_features, list_samples
+from ._simd import (
+    VECTOR_BYTES,
+    address,
+    at,
+    cast,
+    convert,
+    fma,
+    lanes,
+    load,
+    rows_of,
+    splat,
+    stack_of,
+    store,
+    two_vectors,
+)
+from ._tile import LISTED_WIDE, listed_product_step, product_step
+from .arena import (
+    DY,
+    FEATURES_ROW,
+    LINE,
+    LISTS,
+    LOSSES,
+    N_IN,
+    N_OUT,
+    SAMPLES_ROW,
+    W_ROW,
+    X_ROW,
+    Y_ROW,
+    B,
+    W,
+    X,
+    Y,
+)
+from .linear import forward_rows, input_gradient, listed_forward_rows
 from .softmax import softmax_row
+
+# Stalls of an epoch after which a team of the default size goes on as one: its processors are busy elsewhere.
+STALLS_TO_GO_ON_ALONE = 3
+
+_wide_zeros = stack_of(LISTED_WIDE)
 
 
 def sgd_step(w, dw, lr):
@@ -25,7 +61,8 @@ def sgd_step(w, dw, lr):
 
     Twin: `fastmlp.reference.sgd_step`.
     """
-    _team.share_out(_sgd_step, w if w.ndim == 2 else w[None], dw if w.ndim == 2 else dw[None], w.dtype.type(lr))
+    matrices = (w, dw) if w.ndim == 2 else (w[None], dw[None])
+    _team.share_out(_sgd_step, 16 * w.size, *matrices, w.dtype.type(lr))
 
 
 @entry("w")
@@ -71,30 +108,39 @@ def sgd_epoch(arena, table, x, labels, order, batch_size, lr, scale, masks, stop
 
     Twin: `fastmlp.reference.sgd_epoch`.
     """
-    args = arena, table, x, labels, order, batch_size, lr, scale, masks, stop, losses
-    return _team.march(_sgd_epoch, args, _team.size(), stop)
+    elastic = machine.explicit_threads() is None
+    args = arena, table, x, labels, order, batch_size, lr, scale, masks, stop, losses, elastic
+    batch_work = batch_size * int(table[:, N_IN] @ table[:, N_OUT])
+    return _team.march(_sgd_epoch, args, batch_work, stop)
 
 
 @entry("arena", "losses")
 def _sgd_epoch(
-    arena, table, x, labels, order, batch_size, lr, scale, masks, stop, losses, sync, member, members
+    arena, table, x, labels, order, batch_size, lr, scale, masks, stop, losses, elastic, sync, member, members
 ):
     memory = address(arena, 0, 0)
-    stopped = address(sync, 8, 0)
+    orders, stalls = address(sync, _team.ORDERS, 0), address(sync, _team.STALLS, 0)
     row_losses = cast(at(memory, table[0, LOSSES]), np.float64)
     for batch in range(losses.size):
-        # one member looks and tells the others before a barrier, so that all leave together
+        # one member decides and tells the others before a barrier, so that all leave together
         if member == 0:
-            _team.write_shared(stopped, stop[0])
+            alone = elastic and _team.read_shared(stalls) >= STALLS_TO_GO_ON_ALONE
+            _team.write_shared(orders, 0 if stop[0] else 1 if alone else members)
         _team.barrier(sync, members)
-        if _team.read_shared(stopped) != 0:
+        members = _team.read_shared(orders)
+        if member >= members:
             return batch
         begin = batch * batch_size
         rows = min(batch_size, order.size - begin)
         first, last = _team.share(rows, member, members)
+        samples = order[begin : begin + rows]
         for row in range(first, last):
-            gather_row(x, order[begin + row], scale, at(memory, table[0, X] + row * table[0, X_ROW]))
-        forward_backward(memory, table, labels, order[begin : begin + rows], first, last, row_losses)
+            gather_row(x, samples[row], scale, at(memory, table[0, X] + row * table[0, X_ROW]))
+            if begin + batch_size + row < order.size:  # rows of random samples come too late by themselves
+                prefetch_row(x, order[begin + batch_size + row])
+                if masks.size:
+                    prefetch_row(masks, order[begin + batch_size + row])
+        forward_backward(memory, table, masks, labels, samples, first, last, row_losses)
         _team.barrier(sync, members)
         total = 0.0
         for row in range(rows):
@@ -104,17 +150,22 @@ def _sgd_epoch(
             losses[batch] = mean
         if not np.isfinite(mean):
             return batch
-        step_all(memory, table, lr, rows, member, members)
+        step_all(memory, table, masks, samples, lr, member, members)
     return losses.size
 
 
 @kernel
-def forward_backward(memory, table, labels, samples, first, last, row_losses):
-    """Rows first to last of a batch: all layers forward, the loss, and the gradient of every layer's output."""
+def forward_backward(memory, table, masks, labels, samples, first, last, row_losses):
+    """Rows first to last of a batch: all layers forward, the loss, the gradient of every layer's output."""
     n_layers, n_rows = table.shape[0], last - first
+    if n_rows <= 0:
+        return
     for layer in range(n_layers):
         floor = convert(-np.inf if layer == n_layers - 1 else 0.0, memory[0])
-        forward_layer(memory, table[layer], first, n_rows, floor)
+        if layer == 0 and masks.size:
+            forward_listed(memory, table[0], masks, samples, first, last, floor)
+        else:
+            forward_layer(memory, table[layer], first, n_rows, floor)
     top = table[n_layers - 1]
     for row in range(first, last):
         z, dz = at(memory, top[Y] + row * top[Y_ROW]), at(memory, top[DY] + row * top[Y_ROW])
@@ -136,51 +187,88 @@ def forward_backward(memory, table, labels, samples, first, last, row_losses):
 @kernel
 def forward_layer(memory, layer, first, n_rows, floor):
     """Rows of one layer's output, pads included: they come out as zeros."""
-    forward_rows(
+    x, w, b, y = _operands(memory, layer, first)
+    forward_rows(x, w, b, y, n_rows, layer[N_IN], padded(memory, layer[N_OUT]), floor)
+
+
+@kernel
+def forward_listed(memory, layer, masks, samples, first, last, floor):
+    """`forward_layer` over the features that are live in each group of samples."""
+    x, w, b, y = _operands(memory, layer, first)
+    row = layer[FEATURES_ROW]
+    lists = at(cast(at(memory, layer[LISTS]), np.int32), first // GROUP * row)
+    list_features(masks, samples, first, last, lists, row)
+    listed_forward_rows(x, w, b, y, lists, row, last - first, padded(memory, layer[N_OUT]), floor)
+
+
+@kernel
+def _operands(memory, layer, first):
+    """x from the row `first` on, w, b, and y from that row on."""
+    return (
         (at(memory, layer[X] + first * layer[X_ROW]), layer[X_ROW]),
         (at(memory, layer[W]), layer[W_ROW]),
         at(memory, layer[B]),
         (at(memory, layer[Y] + first * layer[Y_ROW]), layer[Y_ROW]),
-        n_rows,
-        layer[N_IN],
-        padded(memory, layer[N_OUT]),
-        floor,
     )
 
 
 @kernel
 def padded(memory, n):
     """Columns of whole cache lines: full vectors of any width."""
-    unit = LINE // 64 * lanes(memory)
+    unit = LINE // VECTOR_BYTES * lanes(memory)
     return (n + unit - 1) // unit * unit
 
 
 @kernel
-def step_all(memory, table, lr, rows, member, members):
-    """This member's part of every layer's weight gradient and step, in one."""
+def step_all(memory, table, masks, samples, lr, member, members):
+    """A member's part of every layer's weight gradient and step, in one."""
     zeros, ones = two_vectors(convert(0.0, lr)), two_vectors(convert(1.0, lr))
+    rows = samples.size
     for index in range(table.shape[0]):
         layer = table[index]
-        first, last = _team.share(layer[N_IN], member, members)
         columns = padded(memory, layer[N_OUT])
-        x, dy = at(memory, layer[X] + first), at(memory, layer[DY])
-        w = at(memory, layer[W] + first * layer[W_ROW])
-        product_step(
-            x,
-            1,
-            layer[X_ROW],
-            dy,
-            layer[Y_ROW],
-            rows,
-            zeros,
-            0,
-            0,
-            w,
-            layer[W_ROW],
-            lr,
-            last - first,
-            columns,
-        )
+        dy, dy_row = at(memory, layer[DY]), layer[Y_ROW]
+        if index == 0 and masks.size:
+            step_listed(memory, layer, masks, samples, lr, member, members)
+        else:
+            first, last = _team.share(layer[N_IN], member, members)
+            x = at(memory, layer[X] + first)
+            w = at(memory, layer[W] + first * layer[W_ROW])
+            product_step(
+                x, 1, layer[X_ROW], dy, dy_row, rows, zeros, 0, 0, w, layer[W_ROW], lr, last - first, columns
+            )
         if member == 0:
-            b = at(memory, layer[B])
-            product_step(ones, 0, 0, dy, layer[Y_ROW], rows, zeros, 0, 0, b, 0, lr, 1, columns)
+            product_step(ones, 0, 0, dy, dy_row, rows, zeros, 0, 0, at(memory, layer[B]), 0, lr, 1, columns)
+
+
+@kernel
+def step_listed(memory, layer, masks, samples, lr, member, members):
+    """The first layer's weights, over the samples that are live in each group of features."""
+    zeros = _wide_zeros(convert(0.0, lr))
+    lists, row = cast(at(memory, layer[LISTS]), np.int32), layer[SAMPLES_ROW]
+    n_words = masks.shape[1]
+    # words are dealt in turn, since features in the middle of an image are live more often
+    for word in range(member, n_words, members):
+        list_samples(masks, samples, word, layer[N_IN], at(lists, word * (WORD // GROUP) * row), row)
+    columns = padded(memory, layer[N_OUT])
+    panel = LISTED_WIDE * lanes(memory)
+    for column in range(0, columns, panel):  # outside, so that a panel of dy stays in the L1 cache
+        for word in range(member, n_words, members):
+            first = word * WORD
+            listed_product_step(
+                at(memory, layer[X] + first),
+                1,
+                layer[X_ROW],
+                at(memory, layer[DY] + column),
+                layer[Y_ROW],
+                at(lists, word * (WORD // GROUP) * row),
+                row,
+                zeros,
+                0,
+                0,
+                at(memory, layer[W] + first * layer[W_ROW] + column),
+                layer[W_ROW],
+                lr,
+                min(WORD, layer[N_IN] - first),
+                min(panel, columns - column),
+            )

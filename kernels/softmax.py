@@ -4,8 +4,21 @@ import numpy as np
 
 from . import _team
 from ._jit import entry, kernel
-from ._simd import at, below, convert, div, exp, keep_first, lanes, larger, largest_lane, load, rows_of, splat, store, sub
-
+from ._simd import (
+    at,
+    convert,
+    div,
+    exp,
+    keep_first,
+    lanes,
+    larger,
+    largest_lane,
+    load,
+    rows_of,
+    splat,
+    store,
+    sub,
+)
 
 
 def softmax_cross_entropy(logits, labels, dlogits, losses):
@@ -26,7 +39,7 @@ def softmax_cross_entropy(logits, labels, dlogits, losses):
 
     Twin: `fastmlp.reference.softmax_cross_entropy`.
     """
-    _team.share_out(_softmax_cross_entropy, logits, labels, dlogits, losses)
+    _team.share_out(_softmax_cross_entropy, 32 * logits.size, logits, labels, dlogits, losses)
 
 
 @entry("dlogits", "losses")
@@ -34,7 +47,9 @@ def _softmax_cross_entropy(logits, labels, dlogits, losses, sync, member, member
     batch, n_classes = logits.shape
     first, last = _team.share(batch, member, members)
     for row in range(first, last):
-        losses[row] = softmax_row(rows_of(logits, row)[0], labels, row, rows_of(dlogits, row)[0], n_classes, batch)
+        losses[row] = softmax_row(
+            rows_of(logits, row)[0], labels, row, rows_of(dlogits, row)[0], n_classes, batch
+        )
 
 
 @kernel
@@ -57,7 +72,9 @@ def softmax_row(z, labels, sample, dz, n_classes, batch):
         label = labels[sample]
         likely = (dz[label] / total - convert(1.0, top)) / share
         for c in range(0, n_classes, width):
-            store(div(div(load(at(dz, c), n_classes - c), splat(total)), splat(share)), at(dz, c), n_classes - c)
+            store(
+                div(div(load(at(dz, c), n_classes - c), splat(total)), splat(share)), at(dz, c), n_classes - c
+            )
         dz[label] = likely
         return log_total - np.float64(z[label])
     loss = 0.0

@@ -54,7 +54,7 @@ def data_folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)  # first, so that no test sees the kernels being compiled
 def model_path(data_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     assert train(data_folder, folder, "--epochs", "4") == 0
@@ -150,15 +150,16 @@ def test_every_option_reaches_the_run(data_folder, tmp_path, monkeypatch):
 
     def fit(model, loader, **options):
         seen.update(options, sizes=model.sizes, scale=model.scale, batch_size=loader.batch_size)
-        seen.update(shuffle=loader.shuffle, threads=machine.get_num_threads())
+        seen.update(shuffle=loader.shuffle, threads=machine.get_num_threads(), weights=model.get_weights()[0])
         return real_fit(model, loader, **options)
 
     monkeypatch.setattr(fastmlp.train, "fit", fit)
-    options = "--hidden 4 5 --epochs 2 --batch-size 7 --lr 0.02 --scale 0.5 --threads 3".split()
+    options = "--hidden 4 5 --epochs 2 --batch-size 7 --lr 0.02 --scale 0.5 --threads 3 --seed 6".split()
     assert cli.main(["train", "--data", str(data_folder), "--out", str(tmp_path / "run"), *options]) == 0
     expected = {"epochs": 2, "lr": 0.02, "score_train": True, "sizes": (30, 4, 5, 3), "scale": 0.5}
     expected |= {"batch_size": 7, "shuffle": True, "threads": 3}
     assert {name: seen[name] for name in expected} == expected
+    np.testing.assert_array_equal(seen["weights"], MLP([30, 4, 5, 3], seed=6).get_weights()[0])
 
 
 def test_the_defaults_are_the_notebooks():
@@ -186,11 +187,17 @@ def test_an_earlier_run_is_not_overwritten(data_folder, tmp_path, capsys, presen
 
 
 def test_out_is_checked_before_training(data_folder, tmp_path, monkeypatch, capsys):
+    def refuse(dir):
+        raise PermissionError(13, "Permission denied", str(dir))
+
     called = []
     monkeypatch.setattr(fastmlp.train, "fit", lambda *a, **k: called.append(a))
     (tmp_path / "file").write_text("")
     assert train(data_folder, tmp_path / "file" / "run") == 1
     assert str(tmp_path / "file") in error_line(capsys)
+    monkeypatch.setattr(cli.tempfile, "TemporaryFile", refuse)  # as root no folder is read-only
+    assert train(data_folder, tmp_path / "run") == 1
+    assert error_line(capsys) == f"fastmlp: error: {tmp_path / 'run'}: Permission denied\n"
     assert not called
 
 
@@ -322,6 +329,16 @@ def test_evaluate_prints_scikit_learns_report(data_folder, model_path, test_imag
     assert "confusion.png" not in files(model_path.parent)
 
 
+def test_evaluate_reports_the_classes_that_occur(data_folder, tmp_path, capsys):
+    model = MLP([30, 6], seed=0, class_names=["zero", "one", "two", "three", "four", "five"])
+    model.set_weights([np.zeros((30, 6)), np.float64([0, 0, 0, 0, 1, 0])])  # always "four"
+    model.save(tmp_path / "model.safetensors")
+    assert cli.main(["evaluate", str(tmp_path / "model.safetensors"), "--data", str(data_folder)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[2:6]]
+    expected = [("zero", 10), ("one", 10), ("two", 10), ("four", 0)]
+    assert [(line[0], float(line[-1])) for line in lines] == expected
+
+
 def test_evaluate_saves_beside_the_model_by_default(data_folder, model_path, tmp_path, capsys):
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(model_path.read_bytes())
@@ -355,7 +372,7 @@ def as_pictures(image, folder):
         "colour": Image.fromarray(np.repeat(image[..., None], 3, axis=2)),
         "palette": Image.fromarray(image).convert("P"),
         "transparent": Image.fromarray(rgba),
-        "16 bits": Image.fromarray(image.astype(np.uint16) * 257),
+        "16 bits": Image.fromarray(image.astype(np.uint16) * 256 + 17),
     }
     inverted = {"inverted": Image.fromarray(dark_on_light), "ink": Image.fromarray(ink)}
     for name, picture in (forms | inverted).items():

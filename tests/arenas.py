@@ -1,0 +1,74 @@
+"""A network in an arena, as the epoch and inference take it, and its pieces as arrays."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmlp import kernels
+
+NO_MASKS = np.empty((0, 0), np.uint64)
+
+
+class Layer(NamedTuple):
+    w: np.ndarray
+    b: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    dy: np.ndarray
+
+
+def views(arena, table, rows):
+    """Cut the arena into its layers, with whole rows: pads included, save that of b."""
+
+    def matrix(offset, n, ld):
+        return arena[offset : offset + n * ld].reshape(n, ld)
+
+    return [
+        Layer(matrix(w, n_in, w_ld), arena[b : b + n_out], matrix(x, rows, x_ld), matrix(y, rows, y_ld), matrix(dy, rows, y_ld))
+        for n_in, n_out, w, w_ld, b, x, x_ld, y, y_ld, dy in table[:, :10].tolist()
+    ]
+
+
+class Network:
+    """Random parameters, workspaces that hold NaN, and NaN all around the arena."""
+
+    def __init__(self, sizes, batch_size, dtype=np.float32, seed=0, ops=kernels):
+        self.table, size = ops.plan(sizes, batch_size, dtype)
+        self.batch_size, self.dtype, self.ops = batch_size, np.dtype(dtype), ops
+        room = 128 // self.dtype.itemsize
+        self.buffer = np.full(size + 2 * room, np.nan, dtype)
+        first = room - self.buffer.ctypes.data % 64 // self.dtype.itemsize
+        self.arena = self.buffer[first : first + size]
+        self.arena[:] = 0  # pads are zero when an arena is made
+        rng = np.random.default_rng(seed)
+        for w, b, *workspaces in self.layers():
+            w[:] = rng.standard_normal(w.shape) * np.sqrt(2 / len(w))
+            b[:] = rng.standard_normal(b.shape) / 4
+            for workspace in workspaces:
+                workspace[:] = np.nan
+
+    def layers(self, rows=None):
+        """Views of every layer, without pads."""
+        whole = views(self.arena, self.table, self.batch_size if rows is None else rows)
+        for layer, (n_in, n_out) in zip(whole, self.table[:, :2].tolist(), strict=True):
+            yield Layer(layer.w[:, :n_out], layer.b, layer.x[:, :n_in], layer.y[:, :n_out], layer.dy[:, :n_out])
+
+    def parameters(self):
+        """Copy of all weights and biases, in one row."""
+        return np.concatenate([a.ravel() for layer in self.layers() for a in layer[:2]])
+
+    def train(self, x, labels, order=None, lr=0.05, scale=1.0, masks=NO_MASKS, stop=None):
+        """Train one epoch; return the batches completed and the losses."""
+        order = np.arange(len(x)) if order is None else order
+        losses = np.full(-(-len(order) // self.batch_size), np.nan)
+        stop = np.zeros(1, np.int64) if stop is None else stop
+        scalar = self.dtype.type
+        done = self.ops.sgd_epoch(
+            self.arena, self.table, x, labels, order, self.batch_size, scalar(lr), scalar(scale), masks, stop, losses
+        )
+        return done, losses
+
+    def infer(self, x, scale=1.0):
+        logits = np.full((len(x), self.table[-1, 1]), np.nan, self.dtype)
+        self.ops.infer(self.arena, self.table, x, self.dtype.type(scale), logits)
+        return logits

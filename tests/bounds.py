@@ -1,0 +1,100 @@
+"""How far a result may lie from the float64 reference, and where it may be written.
+
+The bounds are those of Higham, Accuracy and Stability of Numerical Algorithms, 3.1, which hold for any order of
+summation. The float64 reference rounds too, so its own bound is always added.
+"""
+
+import numpy as np
+
+PAD = 19  # elements of margin on every side: more than the widest vector has, and no multiple of anything
+
+
+def unit(dtype):
+    """Unit roundoff: the largest relative error of one rounding."""
+    return float(np.finfo(dtype).eps) / 2
+
+
+def gamma(n, dtype):
+    """Relative error of n roundings in a row, in `dtype` and in the float64 reference."""
+    return sum(n * u / (1 - n * u) for u in (unit(dtype), unit(np.float64)))
+
+
+def magnitude(a):
+    return np.abs(np.asarray(a, np.float64))
+
+
+def product(x, w, b=0.0):
+    """Bound of x @ w + b, computed in x's dtype."""
+    return gamma(x.shape[1] + 1, x.dtype) * (magnitude(x) @ magnitude(w) + magnitude(b))
+
+
+def step(expected, lr, dw, dw_bound=0.0, dtype=np.float32):
+    """Bound of `expected` = w - lr * dw, one fused multiply-add in `dtype`, where dw may be off by `dw_bound`."""
+    off = lr * dw_bound
+    return off + unit(dtype) * (magnitude(expected) + off) + 2 * unit(np.float64) * (magnitude(expected) + lr * magnitude(dw))
+
+
+def softmax(logits, y):
+    """Bounds of softmax_cross_entropy in the dtype of `logits`: of batch * dlogits, and of the losses."""
+    dtype, (batch, n_classes) = logits.dtype, logits.shape
+    z = logits.astype(np.float64)
+    shifted = z - z.max(axis=1, keepdims=True)
+    p = np.exp(shifted)
+    total = p.sum(axis=1, keepdims=True)
+    p /= total
+    spread = np.abs(shifted).max(axis=1, keepdims=True)
+    tiny = n_classes * float(np.finfo(dtype).tiny)
+    # exp is good to 2 u of its argument, which the subtraction rounded; then the sum and the division
+    of_p = p * sum((2 * spread + n_classes + 6) * unit(d) for d in (dtype, np.float64)) + tiny
+    of_dlogits = of_p + gamma(3, dtype) * (p + y)
+    of_log_total = sum((spread + n_classes + 6) * unit(d) for d in (dtype, np.float64)) + tiny
+    terms = np.abs(np.log(total)) + np.abs(z.max(axis=1, keepdims=True)) + np.abs(z)
+    of_losses = (y * (of_log_total + gamma(n_classes + 4, np.float64) * terms)).sum(axis=1)
+    return of_dlogits, of_losses
+
+
+def assert_within(got, expected, bound):
+    """Every element of `got` lies within `bound` of `expected`."""
+    excess = np.abs(np.asarray(got, np.float64) - expected) - bound
+    assert np.all(excess <= 0), f"{np.count_nonzero(~(excess <= 0))} elements off, the worst by {np.max(excess)}"
+
+
+def fused_chain(x, w, start):
+    """The float32 sum of x[:, k] * w[k] for ascending k, one rounding a term, to the last bit.
+
+    The sum in float64, rounded to odd, rounds on to float32 as the exact sum would (Boldo and Melquiond,
+    Emulation of FMA and Correctly Rounded Sums, IEEE Transactions on Computers, 2008).
+    """
+    total = np.broadcast_to(start, (x.shape[0], w.shape[1])).astype(np.float32)
+    for k in range(x.shape[1]):
+        term, before = np.multiply.outer(x[:, k].astype(np.float64), w[k].astype(np.float64)), total.astype(np.float64)
+        rounded = term + before
+        back = rounded - term
+        error = (term - (rounded - back)) + (before - back)
+        even = rounded.view(np.int64) & 1 == 0
+        odd = np.nextafter(rounded, np.copysign(np.inf, error))
+        total = np.where((error != 0) & even, odd, rounded).astype(np.float32)
+    return total
+
+
+def framed(values, dtype=None):
+    """Copy of `values` in the middle of a buffer of NaN, its rows apart."""
+    values = np.asarray(values, dtype)
+    buffer = np.full([n + 2 * PAD for n in values.shape], np.nan, values.dtype)
+    view = buffer[tuple(slice(PAD, PAD + n) for n in values.shape)]
+    view[...] = values
+    return view
+
+
+def framed_output(shape, dtype):
+    """Array of NaN in the middle of a buffer of NaN."""
+    return framed(np.full(shape, np.nan, dtype))
+
+
+def assert_margins_untouched(*views):
+    """All around the arrays of `framed` there is still nothing but NaN."""
+    for view in views:
+        kept = view.copy()
+        view[...] = np.nan
+        assert np.isnan(view.base).all()
+        view[...] = kept
