@@ -166,8 +166,9 @@ def fit(
             for epoch in range(epochs):
                 losses = np.full(len(loader), np.nan)
                 rate = lr(epoch) if callable(lr) else lr
-                with bar.watch(losses) if bar else contextlib.nullcontext():
-                    seconds = _timed_epoch(model, loader, rate, losses, epoch)
+                if bar:
+                    bar.follow(losses)
+                seconds = _timed_epoch(model, loader, rate, losses, epoch)
                 record = Record(
                     epoch=epoch,
                     loss=_sum(losses),
@@ -236,32 +237,31 @@ class _Bar:
         self._bar = tqdm(
             total=epochs * n_batches, unit=" batches", unit_scale=True, dynamic_ncols=True, leave=False
         )
-        self._done = 0
+        self._now: tuple[int, NDArray[Any]] = 0, np.empty(0)  # batches of earlier epochs; this one's losses
+        self._ended, self._wake = False, threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> "_Bar":
+        try:
+            self._thread.start()
+        except BaseException:
+            self._ended = True
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._ended = True  # so the thread ends even if Ctrl-C comes in the next line
+        self._wake.set()
+        self._thread.join()
         self._bar.close()
 
-    @contextlib.contextmanager
-    def watch(self, losses: NDArray[Any]) -> Iterator[None]:
-        """Follow one epoch: a loss is NaN until its batch has come."""
-        stop = threading.Event()
+    def follow(self, losses: NDArray[Any]) -> None:
+        """Begin an epoch: a loss is NaN until its batch has come."""
+        done, before = self._now
+        self._now = done + len(before), losses
 
-        def look() -> None:
-            while not stop.wait(_BAR_SECONDS):
-                self._show(self._done + int(np.count_nonzero(~np.isnan(losses))))
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-            self._done += len(losses)
-            self._show(self._done)
-
-    def _show(self, done: int) -> None:
-        self._bar.update(done - self._bar.n)
+    def _look(self) -> None:
+        while not self._ended:
+            self._wake.wait(_BAR_SECONDS)
+            done, losses = self._now
+            self._bar.update(done + int(np.count_nonzero(~np.isnan(losses))) - self._bar.n)

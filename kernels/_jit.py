@@ -33,7 +33,7 @@ def stamp() -> str:
 
 @functools.cache
 def code_folder() -> Path | None:
-    """Folder of the code compiled from these very sources; None, with one warning, where there can be none."""
+    """Folder of the code compiled from just these sources; None, with one warning, where there is none."""
     try:
         folder = machine.cache_folder() / "code" / stamp()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -210,7 +210,7 @@ def size(work, unit):
 
 
 def share_out(body, work, *args):
-    """Run a kernel's body: on the caller's own thread as member 0 of 1 where work is small, else on the team."""
+    """Run a kernel's body: as member 0 of 1 on the caller's thread where work is small, else on the team."""
     members = size(work, CALL_WORK)
     parked = _parked
     if members == 1 or not parked.lent.acquire(blocking=False):

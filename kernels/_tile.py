@@ -26,7 +26,7 @@ from ._simd import (
 
 # Rows and vectors of a tile: accumulators, the vectors of B and one splat must fit in the registers
 # (8 * 2 + 3 and 4 * 4 + 5 <= 32, 6 * 2 + 3 <= 16), and at least 8 chains must be in flight to hide the
-# latency of a fused multiply-add. A tile over a list has few rows, so that few k are live in one of them only.
+# latency of a fused multiply-add. A tile over a list has few rows: few k are live in one of them only.
 MANY_REGISTERS = machine.vector_registers() == 32
 ROWS = (8, 4, 2, 1) if MANY_REGISTERS else (6, 4, 2, 1)
 WIDE = 2
@@ -156,7 +156,7 @@ def make_tile(end):
 
 
 def make_listed_tile(end):
-    """Make the intrinsic of a tile that runs over the n_k ascending numbers at `ks`, int32, not over all k."""
+    """Make the intrinsic of a tile that runs over the n_k ascending numbers at `ks`, int32, not all k."""
 
     @intrinsic
     def tile(

@@ -12,6 +12,11 @@ LINE = 64  # bytes of a cache line, and of the widest vector: rows start on such
 PAGE = 4096  # rows a multiple of it apart fall into one set of the cache
 
 
+def multiplications(table):
+    """Multiplications of a row's way forward through the layers of a plan."""
+    return int((table[:, N_IN] * table[:, N_OUT]).sum())
+
+
 def plan(sizes, batch_size, dtype):
     """Lay out parameters and workspaces of a multilayer perceptron in one array.
 
@@ -27,8 +32,8 @@ def plan(sizes, batch_size, dtype):
     Returns
     -------
     table : int64 (n_layers, 14): n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, losses, lists,
-        features_row, samples_row; the columns but the first two are offsets in the arena and, `_row`, elements from row to
-        row. x of a layer is y of the one below; dy has the rows of y; losses is room for batch_size float64;
+        features_row, samples_row; the columns but the first two are offsets in the arena and, `_row`,
+        elements from row to row. x of a layer is y of the one below; dy has the rows of y; losses is room for batch_size float64;
         lists is room for the first layer's lists, int32 rows, of features going forward and then of samples.
         Parameters come first, up to x of the first layer, and do not depend on batch_size.
     size : elements of the arena, which must start on a 64-byte boundary

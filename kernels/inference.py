@@ -7,7 +7,7 @@ from ._gather import gather_row
 from ._jit import entry, kernel
 from ._lists import GROUP, WORD, count_bits, list_features, list_row
 from ._simd import address, at, below, convert, rows_of
-from .arena import N_IN, N_OUT, W_ROW, X_ROW, Y_ROW, B, W
+from .arena import N_IN, N_OUT, W_ROW, X_ROW, Y_ROW, B, W, multiplications
 from .linear import forward_rows, listed_forward_rows
 from .scan import mask_row
 
@@ -32,15 +32,15 @@ def infer(arena, table, x, scale, logits):
 
     Twin: `fastmlp.reference.infer`.
     """
-    multiplications = len(x) * int(table[:, N_IN] @ table[:, N_OUT])
-    members = _team.size(multiplications, _team.CALL_WORK)
+    work_to_do = len(x) * multiplications(table)
+    members = _team.size(work_to_do, _team.CALL_WORK)
     rows, n_words = min(CHUNK, len(x)), -(-x.shape[1] // WORD)
     widest = max(int(table[0, X_ROW]), int(table[:, Y_ROW].max()))
     work = np.empty((members, 2 * rows, widest), arena.dtype)
     masks = np.empty((members * rows, n_words), np.uint64)
     lists = np.empty((members, -(-rows // GROUP) * list_row.py_func(x.shape[1])), np.int32)
     _team.share_out(
-        _infer, multiplications, arena, table, x, scale, logits, work, masks, lists, _ROWS_OF_A_CHUNK
+        _infer, work_to_do, arena, table, x, scale, logits, work, masks, lists, _ROWS_OF_A_CHUNK
     )
 
 

@@ -38,6 +38,7 @@ from .arena import (
     W,
     X,
     Y,
+    multiplications,
 )
 from .linear import forward_rows, input_gradient, listed_forward_rows
 from .softmax import softmax_row
@@ -110,7 +111,7 @@ def sgd_epoch(arena, table, x, labels, order, batch_size, lr, scale, masks, stop
     """
     elastic = machine.explicit_threads() is None
     args = arena, table, x, labels, order, batch_size, lr, scale, masks, stop, losses, elastic
-    batch_work = batch_size * int(table[:, N_IN] @ table[:, N_OUT])
+    batch_work = batch_size * multiplications(table)
     return _team.march(_sgd_epoch, args, batch_work, stop)
 
 

@@ -24,7 +24,13 @@ def views(arena, table, rows):
         return arena[offset : offset + n * ld].reshape(n, ld)
 
     return [
-        Layer(matrix(w, n_in, w_ld), arena[b : b + n_out], matrix(x, rows, x_ld), matrix(y, rows, y_ld), matrix(dy, rows, y_ld))
+        Layer(
+            matrix(w, n_in, w_ld),
+            arena[b : b + n_out],
+            matrix(x, rows, x_ld),
+            matrix(y, rows, y_ld),
+            matrix(dy, rows, y_ld),
+        )
         for n_in, n_out, w, w_ld, b, x, x_ld, y, y_ld, dy in table[:, :10].tolist()
     ]
 
@@ -51,7 +57,9 @@ class Network:
         """Views of every layer, without pads."""
         whole = views(self.arena, self.table, self.batch_size if rows is None else rows)
         for layer, (n_in, n_out) in zip(whole, self.table[:, :2].tolist(), strict=True):
-            yield Layer(layer.w[:, :n_out], layer.b, layer.x[:, :n_in], layer.y[:, :n_out], layer.dy[:, :n_out])
+            yield Layer(
+                layer.w[:, :n_out], layer.b, layer.x[:, :n_in], layer.y[:, :n_out], layer.dy[:, :n_out]
+            )
 
     def parameters(self):
         """Copy of all weights and biases, in one row."""
@@ -64,7 +72,17 @@ class Network:
         stop = np.zeros(1, np.int64) if stop is None else stop
         scalar = self.dtype.type
         done = self.ops.sgd_epoch(
-            self.arena, self.table, x, labels, order, self.batch_size, scalar(lr), scalar(scale), masks, stop, losses
+            self.arena,
+            self.table,
+            x,
+            labels,
+            order,
+            self.batch_size,
+            scalar(lr),
+            scalar(scale),
+            masks,
+            stop,
+            losses,
         )
         return done, losses
 

@@ -31,7 +31,11 @@ def product(x, w, b=0.0):
 def step(expected, lr, dw, dw_bound=0.0, dtype=np.float32):
     """Bound of `expected` = w - lr * dw, one fused multiply-add in `dtype`, where dw may be off by `dw_bound`."""
     off = lr * dw_bound
-    return off + unit(dtype) * (magnitude(expected) + off) + 2 * unit(np.float64) * (magnitude(expected) + lr * magnitude(dw))
+    return (
+        off
+        + unit(dtype) * (magnitude(expected) + off)
+        + 2 * unit(np.float64) * (magnitude(expected) + lr * magnitude(dw))
+    )
 
 
 def softmax(logits, y):
@@ -56,7 +60,9 @@ def softmax(logits, y):
 def assert_within(got, expected, bound):
     """Every element of `got` lies within `bound` of `expected`."""
     excess = np.abs(np.asarray(got, np.float64) - expected) - bound
-    assert np.all(excess <= 0), f"{np.count_nonzero(~(excess <= 0))} elements off, the worst by {np.max(excess)}"
+    assert np.all(excess <= 0), (
+        f"{np.count_nonzero(~(excess <= 0))} elements off, the worst by {np.max(excess)}"
+    )
 
 
 def fused_chain(x, w, start):
@@ -67,7 +73,10 @@ def fused_chain(x, w, start):
     """
     total = np.broadcast_to(start, (x.shape[0], w.shape[1])).astype(np.float32)
     for k in range(x.shape[1]):
-        term, before = np.multiply.outer(x[:, k].astype(np.float64), w[k].astype(np.float64)), total.astype(np.float64)
+        term, before = (
+            np.multiply.outer(x[:, k].astype(np.float64), w[k].astype(np.float64)),
+            total.astype(np.float64),
+        )
         rounded = term + before
         back = rounded - term
         error = (term - (rounded - back)) + (before - back)

@@ -21,7 +21,9 @@ def nodes(source):
 
 
 def test_there_are_sources_to_read():
-    assert {"__init__.py", "_jit.py", "_simd.py", "_tile.py", "linear.py"} <= {source.name for source in SOURCES}
+    assert {"__init__.py", "_jit.py", "_simd.py", "_tile.py", "linear.py"} <= {
+        source.name for source in SOURCES
+    }
 
 
 @FILES
@@ -40,8 +42,17 @@ def test_the_compiled_floor_imports_numba_numpy_and_itself(source):
 
 @FILES
 def test_one_file_knows_the_options_of_numba(source):
-    names = {node.id if isinstance(node, ast.Name) else node.attr for node in nodes(source) if isinstance(node, ast.Name | ast.Attribute)}
-    names |= {alias.name for node in nodes(source) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+    names = {
+        node.id if isinstance(node, ast.Name) else node.attr
+        for node in nodes(source)
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
+    names |= {
+        alias.name
+        for node in nodes(source)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
     compilers = names & {"njit", "jit", "vectorize", "guvectorize", "generated_jit", "prange", "cfunc"}
     assert compilers == ({"njit"} if source.name == "_jit.py" else set())
 
@@ -88,5 +99,7 @@ print(*sorted(name for name in loaded if name.split(".")[0] in ("sklearn", "scip
 
 def test_an_import_is_light_and_compiles_nothing():
     environ = os.environ | {"PYTHONPATH": str(ROOT)}
-    child = subprocess.run([sys.executable, "-c", IMPORT], env=environ, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    child = subprocess.run(
+        [sys.executable, "-c", IMPORT], env=environ, cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert (child.returncode, child.stdout.strip()) == (0, ""), child.stderr

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from arenas import Network
 from numba.core import event
+from test_tile import kernel_of
 from trees import copy_tree, edit, python
 
 from fastmlp import kernels
@@ -47,7 +48,9 @@ def test_an_edited_kernel_never_runs_its_old_code(tmp_path):
     value, compiled = step(tree=tree, cache=cache)
     assert value == 1 and compiled > 0
     # what the edited file is made of counts as well
-    edit(tree / "kernels" / "_simd.py", "return fused(builder, *args)", "return builder.fsub(args[2], args[2])")
+    edit(
+        tree / "kernels" / "_simd.py", "return fused(builder, *args)", "return builder.fsub(args[2], args[2])"
+    )
     assert step(tree=tree, cache=cache)[0] == 0
 
 
@@ -65,7 +68,9 @@ def test_the_folder_is_named_by_the_stamp_and_private(folder, tmp_path):
         assert folder().stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("option", [("fastmath", True), ("boundscheck", True), ("error_model", "python")], ids=str)
+@pytest.mark.parametrize(
+    "option", [("fastmath", True), ("boundscheck", True), ("error_model", "python")], ids=str
+)
 def test_an_option_changes_the_stamp(option, monkeypatch):
     before = _jit.stamp()
     monkeypatch.setitem(_jit.OPTIONS, *option)
@@ -108,7 +113,9 @@ def test_bounds_checks_see_an_index_beyond_the_labels(tmp_path):
     assert len(list((tmp_path / "code").iterdir())) == 2
 
 
-TWO_KERNELS = STEP + "kernels.scan(np.zeros((1, 1), np.uint8)), kernels.linear_forward(*(np.zeros((1, 1)),) * 4)\n"
+TWO_KERNELS = (
+    STEP + "kernels.scan(np.zeros((1, 1), np.uint8)), kernels.linear_forward(*(np.zeros((1, 1)),) * 4)\n"
+)
 HOMELESS = "import pathlib\ndef home(): raise RuntimeError('no home')\npathlib.Path.home = home\n"
 NO_HOME = {"HOME": None, "XDG_CACHE_HOME": None, "FASTMLP_CACHE": None, "LOCALAPPDATA": None}
 
@@ -138,7 +145,9 @@ def test_a_folder_that_others_can_write_is_not_used(folder):
 def all_signatures():
     """Every variant that exists of every kernel."""
     modules = [module for name, module in sys.modules.items() if name.startswith("fastmlp.kernels.")]
-    dispatchers = {getattr(value, "dispatcher", None) for module in modules for value in vars(module).values()}
+    dispatchers = {
+        getattr(value, "dispatcher", None) for module in modules for value in vars(module).values()
+    }
     return {(id(each), signature) for each in dispatchers - {None} for signature in each.signatures}
 
 
@@ -192,17 +201,16 @@ def test_another_layout_width_depth_or_number_of_threads_compiles_nothing():
 
 
 ASSEMBLY = """
-import sys
-from arenas import Network
-from fastmlp.kernels import _tile
-_tile.ROWS = (int(sys.argv[1]), *_tile.ROWS[1:])
 import test_sgd
 from fastmlp.kernels import sgd
 x, labels = test_sgd.draw(9, (20, 40, 3))
-Network((20, 40, 3), 9).train(x, labels)
+test_sgd.Network((20, 40, 3), 9).train(x, labels)
 (assembly,) = sgd._sgd_epoch.dispatcher.inspect_asm().values()
 print(assembly)
 """
+AVX512 = pytest.mark.skipif(
+    machine.vector_bytes() != 64 or "+avx512f" not in machine.features(), reason="reads the code of AVX-512"
+)
 
 
 def hot_loops(assembly, n_sums):
@@ -210,7 +218,11 @@ def hot_loops(assembly, n_sums):
     bodies = re.findall(r"^(\.L\w+):\n((?:(?!\.L\w+:).*\n)*?)\s+j\w+\s+\1\n", assembly, re.MULTILINE)
     sums = [re.findall(r"vfmadd\w+\s.*(%zmm\d+)$", body, re.MULTILINE) for _, body in bodies]
     # the exponential has many fused multiply-adds as well, but in a few registers
-    return [body for (_, body), z in zip(bodies, sums, strict=True) if len(z) >= n_sums and len({*z}) >= n_sums // 2]
+    return [
+        body
+        for (_, body), z in zip(bodies, sums, strict=True)
+        if len(z) >= n_sums and len({*z}) >= n_sums // 2
+    ]
 
 
 def spills(body):
@@ -218,11 +230,21 @@ def spills(body):
     return re.findall(r"vmov\w+\s+%zmm\d+, \S*\(.*\)", body)
 
 
-@pytest.mark.skipif("+avx512f" not in machine.features(), reason="reads AVX-512 code")
-@pytest.mark.skipif(machine.vector_bytes() != 64, reason="reads code of whole AVX-512 vectors")
-@pytest.mark.parametrize("rows", [_tile.ROWS[0], 16])
-def test_the_hot_loop_keeps_its_sums_in_registers(rows, tmp_path):
-    loops = hot_loops(run(ASSEMBLY.replace("sys.argv[1]", str(rows)), cache=tmp_path).stdout, rows * 2)
+@AVX512
+def test_the_hot_loops_of_an_epoch_keep_their_sums_in_registers(tmp_path):
+    loops = hot_loops(run(ASSEMBLY, cache=tmp_path).stdout, _tile.ROWS[0] * 2)
+    assert len(loops) >= 3  # forward, gradient of the input, gradient and step
+    assert not any(spills(body) for body in loops)
+
+
+@AVX512
+@pytest.mark.parametrize(("rows", "spilt"), [(_tile.ROWS[0], False), (16, True)])
+def test_a_tile_too_large_for_the_registers_is_found_out(rows, spilt, monkeypatch):
+    monkeypatch.setattr(_tile, "ROWS", (rows, *_tile.ROWS[1:]))
+    product = kernel_of(_tile.make_product("floor"))
+    one = np.ones((1, 1), np.float32)
+    product(one, one, one[0], one.copy(), one[0, 0])
+    (assembly,) = product.inspect_asm().values()
+    loops = hot_loops(assembly, rows * 2)
     assert loops
-    too_large = rows * 2 + 3 > machine.vector_registers()
-    assert any(spills(body) for body in loops) == too_large
+    assert any(spills(body) for body in loops) == spilt

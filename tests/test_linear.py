@@ -80,7 +80,9 @@ def test_backward(shape, dtype, relu):
 @pytest.mark.parametrize("shape", CHAINS, ids=str)
 def test_every_output_is_one_chain_of_fused_multiply_adds(shape):
     batch, n_in, n_out = shape
-    x, w, b, dy = (draw(*s, dtype=np.float32) for s in ((batch, n_in), (n_in, n_out), (n_out,), (batch, n_out)))
+    x, w, b, dy = (
+        draw(*s, dtype=np.float32) for s in ((batch, n_in), (n_in, n_out), (n_out,), (batch, n_out))
+    )
     y, dx, dw, db = (np.empty_like(a) for a in (dy, x, w, b))
     kernels.linear_forward(x, w, b, y)
     assert np.array_equal(y, fused_chain(x, w, b))

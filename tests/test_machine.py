@@ -98,7 +98,11 @@ def test_the_cache_folder_is_as_asked_and_not_created(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("platform", "expected"),
-    [("linux", "home/.cache/fastmlp"), ("darwin", "home/Library/Caches/fastmlp"), ("win32", "home/AppData/Local/fastmlp/Cache")],
+    [
+        ("linux", "home/.cache/fastmlp"),
+        ("darwin", "home/Library/Caches/fastmlp"),
+        ("win32", "home/AppData/Local/fastmlp/Cache"),
+    ],
 )
 def test_the_cache_folder_follows_the_platform(platform, expected, monkeypatch, tmp_path):
     for name in ("FASTMLP_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):

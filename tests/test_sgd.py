@@ -1,21 +1,18 @@
 """The step and the epoch: every stage of a batch on the stage's own inputs, and the same bits by every road."""
 
-import os
-import subprocess
-import sys
+import hashlib
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from arenas import NO_MASKS, Network, views
 from bounds import assert_margins_untouched, assert_within, framed, gamma, product, softmax, step
+from trees import python
 
 from fastmlp import kernels, reference
 from fastmlp.kernels import machine
 
-ROOT = Path(__file__).parents[1]
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 # sizes and batch: depths 1 to 4, widths 1 to 1,025, batches 1 to 257
 NETWORKS = [
@@ -49,7 +46,11 @@ def assert_stages(network, before, x, labels, lr, scale, loss):
         for got, old, a in ((layer.w, w, layer.x.T), (layer.b, b, np.ones((1, len(x)), dtype))):
             gradient = a.astype(np.float64) @ layer.dy.astype(np.float64)
             expected = old - float(lr) * gradient
-            assert_within(got, expected.reshape(got.shape), step(expected, lr, gradient, product(a, layer.dy), dtype).reshape(got.shape))
+            assert_within(
+                got,
+                expected.reshape(got.shape),
+                step(expected, lr, gradient, product(a, layer.dy), dtype).reshape(got.shape),
+            )
     top = layers[-1]
     expected, losses = np.empty(top.y.shape), np.empty(len(x))
     reference.softmax_cross_entropy(top.y.astype(np.float64), labels, expected, losses)
@@ -74,8 +75,10 @@ def test_stages_of_ten_steps(sizes, batch, dtype):
 
 
 @DTYPES
-@pytest.mark.parametrize("kind", ["integers", "rows"])
-@pytest.mark.parametrize("x_dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("x_dtype", "kind"),
+    [(np.uint8, "integers"), (np.uint8, "rows"), (np.float32, "integers"), (np.float64, "integers")],
+)
 def test_an_epoch_is_its_batches_one_by_one(x_dtype, kind, dtype):
     sizes, n, batch = (21, 19, 17, 5), 61, 8  # the last batch has 5 samples
     x, labels = draw(n, sizes, kind=kind)
@@ -105,18 +108,24 @@ def test_ten_steps_of_an_epoch_follow_the_reference(sizes):
     assert np.allclose(*(network.parameters() for network in networks), rtol=1e-11, atol=1e-13)
 
 
+def assert_pads_are_zero(network):
+    for layer, (n_in, n_out) in zip(
+        views(network.arena, network.table, network.batch_size), network.table[:, :2], strict=True
+    ):
+        for array, width in ((layer.w, n_out), (layer.x, n_in), (layer.y, n_out)):
+            assert not array[:, width:].any()
+    ends = np.append(network.table[1:, 2], network.table[0, 5])  # b ends where the next layer, or x, begins
+    for (_, n_out, _, _, b, *_), end in zip(network.table.tolist(), ends, strict=True):
+        assert not network.arena[b + n_out : end].any()
+
+
 @DTYPES
 @pytest.mark.parametrize("sizes", [(1, 1), (13, 70, 10), (17, 31, 33, 10)], ids=str)
 def test_pads_stay_zero_and_margins_untouched(sizes, dtype):
     network = Network(sizes, 32, dtype)
     x, labels = draw(100, sizes)
     assert network.train(x, labels, scale=1 / 255)[0] == 4
-    for layer, (n_in, n_out) in zip(views(network.arena, network.table, 32), network.table[:, :2], strict=True):
-        for array, width in ((layer.w, n_out), (layer.x, n_in), (layer.y, n_out)):
-            assert not array[:, width:].any()
-    ends = np.append(network.table[1:, 2], network.table[0, 5])  # b ends where the next layer, or x, begins
-    for (_, n_out, _, _, b, *_), end in zip(network.table.tolist(), ends, strict=True):
-        assert not network.arena[b + n_out : end].any()
+    assert_pads_are_zero(network)
     network.arena[:] = np.nan
     assert np.isnan(network.buffer).all()
 
@@ -130,7 +139,10 @@ def test_what_is_not_declared_an_output_is_unchanged():
         a.flags.writeable = False
     stop = np.zeros(1, np.int64)
     network.train(x, labels, order, stop=stop)
-    assert all(np.array_equal(a, k) for a, k in zip((x, labels, order, network.table, stop), [*kept, table, [0]], strict=True))
+    assert all(
+        np.array_equal(a, k)
+        for a, k in zip((x, labels, order, network.table, stop), [*kept, table, [0]], strict=True)
+    )
 
 
 def test_a_batch_larger_than_the_data_is_one_short_batch():
@@ -159,7 +171,14 @@ def layouts(x, folder):
         mapped.flush()
         mapped = np.memmap(folder / f"{plain.dtype}", dtype, "r", shape=x.shape)
         wide = np.repeat(np.repeat(plain, 2, axis=0), 3, axis=1)
-        yield from (plain, np.asfortranarray(plain), wide[::2, ::3], plain[::-1].copy()[::-1], read_only, mapped)
+        yield from (
+            plain,
+            np.asfortranarray(plain),
+            wide[::2, ::3],
+            plain[::-1].copy()[::-1],
+            read_only,
+            mapped,
+        )
 
 
 @DTYPES
@@ -174,22 +193,58 @@ def test_the_same_bits_whatever_the_dtype_and_layout_of_whole_numbers(dtype, tmp
     assert len(weights) == 1
 
 
+def trained(network, x, labels, masks=NO_MASKS, order=None):
+    """Bytes of all that an epoch and inference say."""
+    done, losses = network.train(x, labels, order, scale=1 / 255, masks=masks)
+    assert done == len(losses)
+    return network.parameters().tobytes() + losses.tobytes() + network.infer(x, 1 / 255).tobytes()
+
+
+def masks_of(x):
+    masks = np.empty((len(x), -(-x.shape[1] // 64)), np.uint64)
+    kernels.zero_masks(x, masks)
+    return masks
+
+
 @DTYPES
 @pytest.mark.parametrize("x_dtype", [np.uint8, np.float32, np.float64])
 def test_the_same_bits_with_masks_of_the_zeros_and_without(x_dtype, dtype):
     sizes = (200, 33, 10)
     x, labels = draw(300, sizes)
-    x = x.astype(x_dtype)
-    x[:, ::7] = 0
-    masks = np.empty((300, 4), np.uint64)
-    kernels.zero_masks(x, masks)
-    runs = []
-    for given in (NO_MASKS, masks):
-        network = Network(sizes, 64, dtype)
-        done, losses = network.train(x, labels, np.random.default_rng(2).permutation(300), scale=1 / 255, masks=given)
-        assert done == 5
-        runs.append(network.parameters().tobytes() + losses.tobytes() + network.infer(x, 1 / 255).tobytes())
+    x[:, ::7] = x[::9] = 0
+    x, order = x.astype(x_dtype), np.random.default_rng(2).permutation(300)
+    runs = [trained(Network(sizes, 64, dtype), x, labels, masks, order) for masks in (NO_MASKS, masks_of(x))]
     assert runs[0] == runs[1]
+
+
+@DTYPES
+@pytest.mark.parametrize("batch", [1, 3, 4, 5, 17])
+@pytest.mark.parametrize(
+    "sizes", [(1, 1), (7, 2), (63, 15, 3), (64, 16), (65, 70, 4), (129, 33, 10)], ids=str
+)
+def test_masks_change_no_bit_at_the_edges_of_words_groups_and_tiles(sizes, batch, dtype):
+    x, labels = draw(20, sizes)
+    for given in (
+        x,
+        np.zeros_like(x),
+        np.full_like(x, 255),
+        x * (np.arange(sizes[0]) == sizes[0] - 1).astype(np.uint8),
+    ):
+        runs = {
+            trained(Network(sizes, batch, dtype), given, labels, masks)
+            for masks in (NO_MASKS, masks_of(given))
+        }
+        assert len(runs) == 1
+
+
+@DTYPES
+def test_skipping_touches_no_margin_and_leaves_pads_zero(dtype):
+    network = Network((129, 33, 10), 17, dtype)
+    x, labels = draw(50, (129, 10))
+    network.train(x, labels, masks=masks_of(x), scale=1 / 255)
+    assert_pads_are_zero(network)
+    network.arena[:] = np.nan
+    assert np.isnan(network.buffer).all()
 
 
 @pytest.fixture
@@ -198,7 +253,9 @@ def threads():
     machine.set_num_threads(None)
 
 
-@pytest.mark.parametrize(("sizes", "batch"), [((5, 3), 1), ((13, 70, 17, 10), 29), ((100, 33, 10), 64)], ids=str)
+@pytest.mark.parametrize(
+    ("sizes", "batch"), [((5, 3), 1), ((13, 70, 17, 10), 29), ((100, 33, 10), 64)], ids=str
+)
 def test_the_same_bits_whatever_the_threads(sizes, batch, threads):
     x, labels = draw(200, sizes)
     runs = []
@@ -210,31 +267,21 @@ def test_the_same_bits_whatever_the_threads(sizes, batch, threads):
     assert len(set(runs)) == 1
 
 
-DIGEST = """
-import hashlib
-import test_sgd
-from fastmlp.kernels import machine
-digest = hashlib.sha256()
-for sizes in (9, 5), (100, 33, 17, 10):
-    x, labels = test_sgd.draw(100, sizes)
-    network = test_sgd.Network(sizes, 24)
-    digest.update(network.train(x, labels, scale=1 / 255)[1].tobytes())
-    digest.update(network.parameters().tobytes())
-    digest.update(network.infer(x, 1 / 255).tobytes())
-print(machine.vector_bytes(), digest.hexdigest())
-"""
+def digest():
+    """What this process makes of two networks, and the width of its vectors."""
+    found = hashlib.sha256()
+    for sizes in ((9, 5), (100, 33, 17, 10)):
+        x, labels = draw(100, sizes)
+        for masks in (NO_MASKS, masks_of(x)):
+            found.update(trained(Network(sizes, 24), x, labels, masks))
+    return f"{machine.vector_bytes()} {found.hexdigest()}"
 
 
-def test_the_same_bits_whatever_the_vectors_width():
-    children = []
-    for width in ("64", "32", "16"):
-        path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-        environ = os.environ | {"FASTMLP_VECTOR_BYTES": width, "PYTHONPATH": path}
-        command = [sys.executable, "-c", DIGEST]
-        children.append(subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, text=True))
-    lines = [child.communicate(timeout=120)[0].split() for child in children]
-    assert [line[0] for line in lines] == ["64", "32", "16"]
-    assert len({line[1] for line in lines}) == 1
+def test_the_same_bits_whatever_the_width_of_vectors():
+    here, expected = digest().split()
+    for width in {"64", "32", "16"} - {here}:
+        child = python("-c", "import test_sgd; print(test_sgd.digest())", FASTMLP_VECTOR_BYTES=width)
+        assert child.stdout.split() == [width, expected], child.stderr
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])

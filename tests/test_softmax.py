@@ -6,7 +6,20 @@ from bounds import assert_margins_untouched, assert_within, framed, framed_outpu
 
 from fastmlp import kernels, reference
 
-SHAPES = [(1, 1), (1, 2), (2, 3), (3, 7), (5, 8), (4, 15), (5, 16), (3, 17), (7, 31), (2, 33), (128, 10), (9, 1000)]
+SHAPES = [
+    (1, 1),
+    (1, 2),
+    (2, 3),
+    (3, 7),
+    (5, 8),
+    (4, 15),
+    (5, 16),
+    (3, 17),
+    (7, 31),
+    (2, 33),
+    (128, 10),
+    (9, 1000),
+]
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 

@@ -9,7 +9,9 @@ from fastmlp.kernels._jit import kernel
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 SIDES = pytest.mark.parametrize(
-    ("dtype", "side"), [(d, _simd.VECTOR_BYTES // np.dtype(d).itemsize) for d in (np.float32, np.float64)], ids=str
+    ("dtype", "side"),
+    [(d, _simd.VECTOR_BYTES // np.dtype(d).itemsize) for d in (np.float32, np.float64)],
+    ids=str,
 )
 
 
@@ -40,7 +42,11 @@ def _primitives(a, b, count, out):
 def test_primitives(dtype, side):
     rng = np.random.default_rng(0)
     for count in (-1, 0, 1, side - 1, side, side + 1, 100 * side):
-        a, b, out = framed(rng.standard_normal(side), dtype), framed(rng.standard_normal(side), dtype), framed_output((10, side), dtype)
+        a, b, out = (
+            framed(rng.standard_normal(side), dtype),
+            framed(rng.standard_normal(side), dtype),
+            framed_output((10, side), dtype),
+        )
         _primitives(a, b, count, out)
         there = np.arange(side) < count
         va, vb = np.where(there, a, 0), np.where(there, b, 0)
@@ -100,7 +106,11 @@ def test_exp_is_within_2_units_of_the_true_value(dtype):
 def test_exp_of_the_edges(dtype):
     lowest = np.log(np.finfo(dtype).tiny.astype(np.float64))
     far = [-np.inf, -np.finfo(dtype).max, -1e5, 1.01 * lowest]
-    got = exp(np.array([np.nan, 0.0, -0.0, -np.finfo(dtype).smallest_subnormal, *far, 0.999 * lowest, np.nan], dtype))
+    got = exp(
+        np.array(
+            [np.nan, 0.0, -0.0, -np.finfo(dtype).smallest_subnormal, *far, 0.999 * lowest, np.nan], dtype
+        )
+    )
     assert np.isnan(got[[0, -1]]).all()
     assert got[1:4].tolist() == [1, 1, 1]
     assert got[4:8].tolist() == [0, 0, 0, 0]
@@ -127,7 +137,9 @@ def test_transpose_of_a_part_of_a_block_reads_and_writes_nothing_else(dtype, sid
             assert_margins_untouched(target)
 
 
-def _kernel_of(product):
+def kernel_of(product):
+    """Compile c = floor or step of a @ b + start."""
+
     @kernel
     def call(a, b, start, c, scalar):
         a_now, a_row = _simd.rows_of(a, 0)
@@ -140,7 +152,17 @@ def _kernel_of(product):
     return call
 
 
-ODD = [(1, 1, 1), (2, 3, 5), (3, 1, 7), (5, 9, 31), (7, 2, 32), (8, 5, 33), (9, 4, 47), (15, 3, 48), (17, 6, 65)]
+ODD = [
+    (1, 1, 1),
+    (2, 3, 5),
+    (3, 1, 7),
+    (5, 9, 31),
+    (7, 2, 32),
+    (8, 5, 33),
+    (9, 4, 47),
+    (15, 3, 48),
+    (17, 6, 65),
+]
 
 
 @pytest.fixture(scope="module", params=["floor", "step"])
@@ -153,7 +175,7 @@ def made(request):
             return np.maximum(chain, scalar)
         return fused_chain(chain.reshape(-1, 1), np.full((1, 1), -scalar), c.reshape(-1, 1)).reshape(c.shape)
 
-    return _kernel_of(_tile.make_product(end)), expected
+    return kernel_of(_tile.make_product(end)), expected
 
 
 @pytest.mark.parametrize("shape", ODD, ids=str)
@@ -161,7 +183,8 @@ def test_product_of_odd_sizes(shape, made):
     rows, n_k, columns = shape
     rng = np.random.default_rng(shape)
     a, b, start, c = (
-        framed(rng.standard_normal(s), np.float32) for s in ((rows, n_k), (n_k, columns), (columns,), (rows, columns))
+        framed(rng.standard_normal(s), np.float32)
+        for s in ((rows, n_k), (n_k, columns), (columns,), (rows, columns))
     )
     call, end = made
     scalar = np.float32(0.25)
@@ -173,5 +196,5 @@ def test_product_of_odd_sizes(shape, made):
 
 def test_a_floor_keeps_nan():
     a, c = np.array([[np.nan]], np.float32), np.zeros((1, 1), np.float32)
-    _kernel_of(_tile.product)(a, np.ones_like(a), np.zeros(1, np.float32), c, np.float32(0))
+    kernel_of(_tile.product)(a, np.ones_like(a), np.zeros(1, np.float32), c, np.float32(0))
     assert np.isnan(c)

@@ -27,9 +27,14 @@ def edit(path, old, new):
 
 def environment(tree=ROOT, cache=None, **settings):
     """Environment of a child that imports from `tree`; settings that are None are taken away."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "PYTEST_"))}
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "PYTEST_"))
+    }
     # two edits within a second may have one time stamp, so no byte code is kept
-    environ |= {"PYTHONPATH": os.pathsep.join([str(tree), str(tree / "tests")]), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ |= {
+        "PYTHONPATH": os.pathsep.join([str(tree), str(tree / "tests")]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     if cache is not None:
         environ["FASTMLP_CACHE"] = str(cache)
     for name, value in settings.items():

@@ -1,0 +1,272 @@
+"""The same bits however the work is shared, in whichever process, and beside whatever else runs."""
+
+import copy
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from fastmlp import DataLoader, DigitsClassifier, fit, load_mnist, set_num_threads, train_epoch
+from fastmlp.kernels import machine
+
+EPOCHS = 3
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y, *_ = load_mnist()
+    return np.array(X[:5000]), np.array(y[:5000])
+
+
+@pytest.fixture(autouse=True)
+def default_threads():
+    yield
+    set_num_threads(None)
+
+
+def make_model(seed=0):
+    return DigitsClassifier(seed=seed)
+
+
+def run(digits, model=None, seed=0, train=None):
+    """Train a model for three epochs; its weights, losses and probabilities as bytes."""
+    X, y = digits
+    model = make_model(seed) if model is None else model
+    loader = DataLoader(X, y, 128, shuffle=True, seed=seed)
+    losses = [(train or train_epoch)(model, loader) for _ in range(EPOCHS)]
+    arrays = [*model.get_weights(), np.array(losses), model.predict_proba(X)]
+    return [array.tobytes() for array in arrays]
+
+
+def by_steps(model, loader):
+    losses = []
+    for X, y in loader:
+        losses.append(model.forward(X, y))
+        model.backward()
+        model.step(1e-3)
+    return float(np.sum(losses))
+
+
+def by_fit(model, loader):
+    return fit(model, loader, epochs=1)[0].loss
+
+
+@pytest.fixture(scope="module")
+def expected(digits):
+    """What one thread finds, without skipping zeros."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASTMLP_SKIP_ZEROS", "off")
+        patch.setenv("FASTMLP_NUM_THREADS", "1")
+        return run(digits)
+
+
+# --- bits ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("train", [train_epoch, by_fit, by_steps])
+@pytest.mark.parametrize("skip", ["on", "off", "auto"])
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_bits_do_not_depend_on_threads_skipping_or_road(digits, expected, monkeypatch, threads, skip, train):
+    monkeypatch.setenv("FASTMLP_SKIP_ZEROS", skip)
+    set_num_threads(threads)
+    assert run(digits, train=train) == expected
+
+
+def test_bits_tell_one_run_from_another(digits, expected):
+    other = run(digits, seed=1)
+    assert all(a != b for a, b in zip(other, expected, strict=True) if a.strip(b"\0"))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4, 7])
+def test_as_many_threads_train_as_were_asked_for(digits, expected, monkeypatch, threads):
+    """All of them: the barriers of a team wait for each of its members."""
+    set_num_threads(threads)
+    started, start = [], threading.Thread.start
+
+    def count(thread):
+        started.append(thread)
+        start(thread)
+
+    model = make_model()
+    loader = DataLoader(*digits, 128, shuffle=True, seed=0)
+    monkeypatch.setattr(threading.Thread, "start", count)
+    losses = np.zeros(len(loader))
+    model.run_epoch(loader, loader.next_order(), 1e-3, losses)
+    assert len(started) == threads
+
+
+@pytest.mark.parametrize("layout", [np.asfortranarray, np.float32, np.float64, lambda X: X[:, ::-1][:, ::-1]])
+def test_bits_do_not_depend_on_layout_and_dtype_of_pixels(digits, expected, layout):
+    assert run((layout(digits[0]), digits[1])) == expected
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copies_train_on_to_the_same_bits(digits, duplicate):
+    model = make_model()
+    run(digits, model)
+    assert run(digits, duplicate(model), seed=1) == run(digits, model, seed=1)
+
+
+def test_two_models_trained_at_once_equal_those_trained_in_turn(digits, expected):
+    in_turn = [expected, run(digits, seed=1)]
+    set_num_threads(2)
+    for _ in range(3):
+        at_once = [None, None]
+
+        def work(i, at_once=at_once):
+            at_once[i] = run(digits, seed=i, train=[train_epoch, by_steps][i])
+
+        threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        assert at_once == in_turn
+
+
+# --- processes -------------------------------------------------------------------------------------------
+
+PROGRAM = """
+import hashlib, json, multiprocessing, os, sys, warnings
+import numpy as np
+from fastmlp import DataLoader, DigitsClassifier, fit, load_mnist, set_num_threads
+
+def train(threads):
+    set_num_threads(threads)
+    X, y, *_ = load_mnist()
+    model = DigitsClassifier(seed=0)
+    fit(model, DataLoader(X[:1000], y[:1000], 128, shuffle=True, seed=0), epochs=2)
+    for _ in range(3):
+        model.forward(X[:1000], y[:1000])  # large enough for a team
+        model.backward()
+        model.step(1e-3)
+    arrays = [*model.get_weights(), model.predict_proba(X[:1000])]
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+def pool(method):
+    with multiprocessing.get_context(method).Pool(2) as workers:
+        return workers.map(train, [2, 1])
+
+def loky():
+    from joblib import Parallel, delayed
+    return Parallel(n_jobs=2, backend="loky")(delayed(train)(threads) for threads in (2, 1))
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore", DeprecationWarning)  # Python's own, of a fork beside threads
+    before = pool("fork") if "before" in sys.argv else []
+    here = [train(2)]
+    after = loky() if sys.argv[1] == "loky" else pool(sys.argv[1])
+    print(json.dumps([*here, *before, *after]))
+"""
+
+
+@pytest.mark.parametrize(("how", "n"), [(["fork", "before"], 5), (["spawn"], 3), (["loky"], 3)], ids=str)
+def test_children_train_without_a_hang(tmp_path, how, n):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    if how[0] == "fork" and not hasattr(os, "fork"):
+        pytest.skip("this system has no fork")
+    digests = json.loads(output_of([sys.executable, str(program), *how]))
+    assert len(digests) == n and len(set(digests)) == 1
+
+
+def output_of(command):
+    """What a command printed; it and all its children are ended after two minutes."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail(f"no end after two minutes: {process.communicate()}")
+    assert process.returncode == 0, err
+    return out
+
+
+# --- how many threads ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def granted(monkeypatch):
+    """Set what the machine grants: 8 processors, no quota, no variables, unless told otherwise."""
+
+    def grant(processors=8, quota=None, **variables):
+        if hasattr(os, "sched_getaffinity"):
+            monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(processors)))
+        monkeypatch.setattr(os, "cpu_count", lambda: processors)
+        monkeypatch.setattr(machine, "_cgroup_quota", lambda: quota)
+        for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "FASTMLP_NUM_THREADS"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return grant
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, 8),
+        ({"processors": 3}, 3),
+        ({"quota": 2}, 2),
+        ({"quota": 64}, 8),
+        ({"OMP_NUM_THREADS": "5"}, 5),
+        ({"OMP_NUM_THREADS": "4,2"}, 4),
+        ({"OMP_NUM_THREADS": "20"}, 8),
+        ({"OMP_NUM_THREADS": ""}, 8),
+        ({"OMP_NUM_THREADS": "0"}, 1),
+        ({"OMP_NUM_THREADS": "many"}, 8),
+        ({"NUMBA_NUM_THREADS": "3"}, 3),
+        ({"NUMBA_NUM_THREADS": "3", "OMP_NUM_THREADS": "2", "quota": 6}, 2),
+        ({"FASTMLP_NUM_THREADS": "30", "OMP_NUM_THREADS": "2", "quota": 1}, 30),
+        ({"FASTMLP_NUM_THREADS": "1"}, 1),
+        ({"FASTMLP_NUM_THREADS": ""}, 8),
+    ],
+    ids=str,
+)
+def test_the_number_of_threads(granted, given, expected):
+    granted(**given)
+    assert machine.get_num_threads() == expected
+
+
+def test_what_is_set_goes_before_all_else(granted):
+    granted(quota=1, FASTMLP_NUM_THREADS="2", OMP_NUM_THREADS="3")
+    set_num_threads(17)
+    assert machine.get_num_threads() == 17
+    set_num_threads(None)
+    assert machine.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("n", [0, -1, 1025, 1.5, "a"])
+def test_bad_numbers_of_threads_are_refused(granted, n):
+    granted()
+    with pytest.raises(ValueError, match="give a whole number from 1 to 1024"):
+        set_num_threads(n)
+    assert machine.get_num_threads() == 8
+    granted(FASTMLP_NUM_THREADS=str(n))
+    with pytest.raises(ValueError, match="FASTMLP_NUM_THREADS is"):
+        machine.get_num_threads()
+
+
+def test_a_quota_counts_whole_processors(monkeypatch):
+    def quota(text):
+        monkeypatch.setattr(machine.Path, "read_text", lambda path: text)
+        return machine._cgroup_quota()
+
+    assert quota("250000 100000\n") == 2
+    assert quota("50000 100000\n") == 1
+    assert quota("max 100000\n") is None
+    assert quota("") is None
