@@ -28,6 +28,7 @@ __all__ = [
 Seed = int | Sequence[int] | np.random.Generator | None
 
 _SKIP_BELOW = 0.5  # density under which masks are thought to pay; a guess until it is measured
+_TAKEN = frozenset(map(np.dtype, (np.uint8, np.float32, np.float64)))  # what the kernels take as it is
 _SUM_TOLERANCE = 1e-6  # of a row of probabilities, well above the rounding of float32
 
 
@@ -76,7 +77,7 @@ def prepare_inputs(X: ArrayLike) -> NDArray[Any]:
     ValueError
         X is not two-dimensional, or does not hold real numbers.
     """
-    array = _as_array(X, "X")
+    array = X if type(X) is np.ndarray and X.dtype in _TAKEN else _as_array(X, "X")
     if array.ndim == 1:
         raise ValueError(
             f"X has shape {array.shape}, expected (n, n_features); for one sample: X.reshape(1, -1)"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from .storage import safe_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -233,12 +236,11 @@ def plot_confusion(confusion: ArrayLike, class_names: Sequence[str] | None = Non
     long_names = max(map(len, names)) > 3
     axes.set_xticklabels(names, rotation=45 if long_names else 0, ha="right" if long_names else "center")
     axes.set_yticklabels(names)
-    axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xticks(np.arange(n - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(n - 1) + 0.5, minor=True)
     axes.grid(which="minor", color="#dddddd", linewidth=0.8)
-    axes.tick_params(which="minor", length=0)
+    axes.tick_params(which="both", length=0)
     _draw_scale(figure, image, axes)
     return figure
 
@@ -255,3 +257,9 @@ def _write_counts(axes: Axes, counts: NDArray[Any], shares: NDArray[Any]) -> Non
     for (row, column), count in np.ndenumerate(counts):
         color = "#c8c8c8" if count == 0 else "white" if shares[row, column] > 0.08 else "black"
         axes.text(column, row, f"{count}", ha="center", va="center", fontsize=size, color=color)
+
+
+def save_figure(figure: Figure, path: str | os.PathLike) -> None:
+    """Write a figure as a PNG file, which appears whole or not at all."""
+    with safe_write(path) as temporary:
+        figure.savefig(temporary, format="png")

@@ -180,7 +180,7 @@ def scan(x):
     """
     finite = bool(np.isfinite(x).all())
     largest = float(np.abs(x).max(initial=0)) if finite else np.inf
-    return finite, largest, np.count_nonzero(x) / max(x.size, 1)
+    return finite, largest, float(np.count_nonzero(x) / max(x.size, 1))
 
 
 def zero_masks(x, masks):

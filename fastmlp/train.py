@@ -161,27 +161,33 @@ def fit(
     history = History()
     callbacks = list(callbacks)
     shown = sys.stderr.isatty() if progress == "auto" else progress
+    bar = None
     try:
-        with _Bar(len(loader), epochs) if shown else contextlib.nullcontext() as bar:
-            for epoch in range(epochs):
-                losses = np.full(len(loader), np.nan)
-                rate = lr(epoch) if callable(lr) else lr
-                if bar:
-                    bar.follow(losses)
-                seconds = _timed_epoch(model, loader, rate, losses, epoch)
-                record = Record(
-                    epoch=epoch,
-                    loss=_sum(losses),
-                    mean_loss=_sum(losses) / len(losses),
-                    f1_train=evaluate(model, loader.X, loader.y) if score_train else None,
-                    f1_test=evaluate(model, test.X, test.y) if test else None,
-                    seconds=seconds,
-                )
-                history.records.append(record)
-                if any([callback(record) is True for callback in callbacks]):
-                    break
+        if shown:
+            bar = _Bar(len(loader), epochs)
+            bar.start()
+        for epoch in range(epochs):
+            losses = np.full(len(loader), np.nan)
+            rate = lr(epoch) if callable(lr) else lr
+            if bar:
+                bar.follow(losses)
+            seconds = _timed_epoch(model, loader, rate, losses, epoch)
+            record = Record(
+                epoch=epoch,
+                loss=_sum(losses),
+                mean_loss=_sum(losses) / len(losses),
+                f1_train=evaluate(model, loader.X, loader.y) if score_train else None,
+                f1_test=evaluate(model, test.X, test.y) if test else None,
+                seconds=seconds,
+            )
+            history.records.append(record)
+            if any([callback(record) is True for callback in callbacks]):
+                break
     except KeyboardInterrupt:
         history.interrupted = True
+    finally:
+        if bar:
+            bar.close()
     return history
 
 
@@ -241,18 +247,16 @@ class _Bar:
         self._ended, self._wake = False, threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> "_Bar":
-        try:
-            self._thread.start()
-        except BaseException:
-            self._ended = True
-            raise
-        return self
+    def start(self) -> None:
+        """Show the bar; close must follow, even if Ctrl-C comes in here."""
+        self._thread.start()
 
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Show the last state, and end."""
         self._ended = True  # so the thread ends even if Ctrl-C comes in the next line
         self._wake.set()
-        self._thread.join()
+        with contextlib.suppress(RuntimeError):  # not started, because Ctrl-C came first
+            self._thread.join()
         self._bar.close()
 
     def follow(self, losses: NDArray[Any]) -> None:

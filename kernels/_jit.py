@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 import stat
+import threading
 import warnings
 from pathlib import Path
 
@@ -99,27 +100,31 @@ class Entry:
         self.dispatcher = numba.njit(**OPTIONS)(body)
         self._outputs = outputs
         self._names = body.__code__.co_varnames[: body.__code__.co_argcount]
+        self._compiling = threading.Lock()
+        self._call = self._compile_and_call
 
     def __call__(self, *args):
         try:
-            return self.dispatcher(*args) if self.dispatcher.signatures else self._compile_and_call(args)
+            return self._call(*args)
         except TypeError:  # no variant for these dtypes yet
-            return self._compile_and_call(args)
+            return self._compile_and_call(*args)
 
-    def _compile_and_call(self, args):
+    def _compile_and_call(self, *args):
         self.compile(*args)
         return self.dispatcher(*args)
 
     def compile(self, *args):
         """Have the variant for these arguments ready, from the cache or compiled."""
         signature = tuple(self._normal_type(name, arg) for name, arg in zip(self._names, args, strict=True))
-        if signature in self.dispatcher.overloads:
-            return
-        if not self.dispatcher.signatures and code_folder() is not None:
-            self.dispatcher._cache = _Cache(self.dispatcher.py_func)
-        self.dispatcher.disable_compile(False)
-        self.dispatcher.compile(signature)
-        self.dispatcher.disable_compile()  # from now on arguments are converted to a variant that exists
+        with self._compiling:
+            if signature in self.dispatcher.overloads:
+                return
+            if not self.dispatcher.signatures and code_folder() is not None:
+                self.dispatcher._cache = _Cache(self.dispatcher.py_func)
+            self.dispatcher.disable_compile(False)
+            self.dispatcher.compile(signature)
+            self.dispatcher.disable_compile()  # from now on arguments are converted to a variant that exists
+            self._call = self.dispatcher
 
     def _normal_type(self, name, arg):
         kind = numba.typeof(arg)

@@ -18,6 +18,7 @@ GROUP = 4  # rows of the output that share a list, as many as the tile over a li
 LIST_HEADER = 8  # elements before the first number
 SLACK = 16  # elements behind the last number that may be written
 WORD = 64  # bits of a word of the masks
+BLOCK = 4  # words that the lists of features cover at once: w's live rows of so many stay in the L1 cache
 
 
 @kernel
@@ -82,21 +83,39 @@ def extend(ks, n, first, bits):
 
 
 @kernel
-def list_features(masks, samples, first, last, lists, row):
-    """Lists of the features live in each group of the samples first to last: `samples` are rows of masks."""
+def group_masks(masks, samples, group, last):
+    """Pointers to the masks of a group of samples, rows of `masks`; the last one stands for those missing."""
     words = rows_of(masks, 0)
+    return (
+        below(words, samples[group])[0],
+        below(words, samples[min(last - 1, group + 1)])[0],
+        below(words, samples[min(last - 1, group + 2)])[0],
+        below(words, samples[min(last - 1, group + 3)])[0],
+    )
+
+
+@kernel
+def list_features(masks, samples, first, last, word, lists, row):
+    """Lists of a block of words' features that are live in each group of the samples first to last."""
     for group in range(first, last, GROUP):
+        one, two, three, four = group_masks(masks, samples, group, last)
         ks = at(lists, (group - first) // GROUP * row)
-        # a group at the end has fewer samples: its last one stands for those missing
-        one = below(words, samples[group])[0]
-        two = below(words, samples[min(last - 1, group + 1)])[0]
-        three = below(words, samples[min(last - 1, group + 2)])[0]
-        four = below(words, samples[min(last - 1, group + 3)])[0]
         n = 0
-        for word in range(masks.shape[1]):
-            bits = one[word] | two[word] | three[word] | four[word]
-            n = extend(at(ks, LIST_HEADER), n, WORD * word, bits)
+        for each in range(word, min(masks.shape[1], word + BLOCK)):
+            bits = one[each] | two[each] | three[each] | four[each]
+            n = extend(at(ks, LIST_HEADER), n, WORD * each, bits)
         ks[0] = n
+
+
+@kernel
+def count_visits(masks, samples, first, last):
+    """How many features are live in a group of the samples first to last, summed over the groups."""
+    visits = 0
+    for group in range(first, last, GROUP):
+        one, two, three, four = group_masks(masks, samples, group, last)
+        for word in range(masks.shape[1]):
+            visits += count_bits(one[word] | two[word] | three[word] | four[word])
+    return visits
 
 
 @kernel

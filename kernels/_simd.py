@@ -79,6 +79,17 @@ def below(rows, n):
 
 
 @intrinsic
+def aligned(typingctx, pointer):
+    """Pointer at or behind this one, by less than 64 bytes, to the start of a cache line."""
+
+    def generate(context, builder, signature, args):
+        place = builder.and_(builder.add(builder.ptrtoint(args[0], I64), I64(63)), I64(-64))
+        return builder.inttoptr(place, args[0].type)
+
+    return pointer(pointer), generate
+
+
+@intrinsic
 def cast(typingctx, pointer, dtype):
     """The same address as a pointer to elements of another dtype, such as np.float64."""
     result = types.CPointer(dtype.instance_type)
@@ -95,10 +106,7 @@ def prefetch(typingctx, pointer, n):
 
     def generate(context, builder, signature, args):
         data = builder.bitcast(args[0], ir.IntType(8).as_pointer())
-        line = builder.gep(data, [args[1]])
-        kind = ir.FunctionType(ir.VoidType(), [line.type, I32, I32, I32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [line, I32(0), I32(2), I32(1)])  # to read, into the L2 cache, data
+        prefetch_line(builder, builder.gep(data, [args[1]]), cache=2)
         return context.get_dummy_value()
 
     return types.void(pointer, types.intp), generate
@@ -187,6 +195,14 @@ def store_vector(builder, value, pointer, mask=None):
         return
     align = I32(_bytes_of(value.type.element))
     _call(builder, "masked.store", value.type, [value, pointer, align, mask], ir.VoidType(), ".p0")
+
+
+def prefetch_line(builder, pointer, cache=3):
+    """Ask for a cache line to read: 3 brings it into the L1 cache, 2 into the L2 cache."""
+    data = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [data.type, I32, I32, I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [data, I32(0), I32(cache), I32(1)])
 
 
 def fused(builder, a, b, c):

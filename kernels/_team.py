@@ -25,6 +25,8 @@ SHARE_UNIT = 8
 # parked team, which takes up to 30 µs to wake; 1 µs for a batch of an epoch, whose barriers take 0.1 µs.
 CALL_WORK, BATCH_WORK = 8_000_000, 100_000
 
+SECONDS_TO_SIGNALS = 0.1
+
 ARRIVALS, ORDERS, STALLS = 0, 8, 16  # words that a team shares, each on its own cache line
 BROKEN = 1 << 62  # arrivals from which on no barrier holds, because a member has failed
 
@@ -136,34 +138,35 @@ class _Call:
     def __init__(self, body, args, members):
         self.body, self.args, self.members = body, args, members
         self.sync = _new_sync()
-        self.results = queue.SimpleQueue()
+        self._outcomes = [None] * members
+        self._bell = queue.SimpleQueue()
         body.compile(*args, self.sync, 0, members)
 
     def take_part(self, member):
         """Do a member's share; a member that fails lets the others through all barriers."""
         try:
-            result = self.body(*self.args, self.sync, member, self.members)
-            self.results.put((member, result, None))
+            self._outcomes[member] = self.body(*self.args, self.sync, member, self.members), None
         except BaseException as error:
             self.sync[ORDERS], self.sync[ARRIVALS] = 0, BROKEN
-            self.results.put((member, None, error))
+            self._outcomes[member] = None, error
+        self._bell.put(member)
 
     def wait(self, interrupt=lambda: None):
         """Wait for all members, through Ctrl-C too; what member 0 returned, or the first error."""
-        outcome, errors, left = None, [], self.members
-        while left:
+        errors = []
+        while None in self._outcomes:
             try:
-                member, result, error = self.results.get()
+                # not for ever: a signal that another thread took is seen here between two waits
+                self._bell.get(timeout=SECONDS_TO_SIGNALS)
+            except queue.Empty:
+                pass
             except BaseException as interruption:
-                errors.insert(0, interruption)
+                errors.append(interruption)
                 interrupt()
-                continue
-            left -= 1
-            outcome = result if member == 0 else outcome
-            errors += [error] if error else []
+        errors += [error for _, error in self._outcomes if error]
         if errors:
             raise errors[0]
-        return outcome
+        return self._outcomes[0][0]
 
 
 class _Parked:
@@ -206,7 +209,10 @@ if hasattr(os, "register_at_fork"):
 
 def size(work, unit):
     """Members of a team: what the user asked for, else at most one for each `unit` of the work."""
-    return machine.explicit_threads() or max(1, min(machine.default_threads(), work // unit))
+    asked = machine.explicit_threads()
+    if asked or work < 2 * unit:  # what the machine grants takes a while to find out
+        return asked or 1
+    return min(machine.default_threads(), work // unit)
 
 
 def share_out(body, work, *args):
@@ -234,6 +240,9 @@ def march(body, args, batch_work, stop):
         if not called_off:
             call.take_part(member)
 
+    def interrupt():
+        stop[0] = 1
+
     members = [
         threading.Thread(target=run, args=(member,), daemon=True, name="fastmlp")
         for member in range(call.members)
@@ -241,17 +250,15 @@ def march(body, args, batch_work, stop):
     try:
         for thread in members:
             thread.start()
+        go.set()
+        return call.wait(interrupt)
     except BaseException:
-        called_off.append(True)
+        interrupt()
+        if not go.is_set():
+            called_off.append(True)
         raise
     finally:
         go.set()
-
-    def interrupt():
-        stop[0] = 1
-
-    try:
-        return call.wait(interrupt)
-    finally:
         for thread in members:
-            thread.join()
+            if thread.ident is not None:  # it was started
+                thread.join()

@@ -2,26 +2,20 @@
 
 import numpy as np
 
-from ._lists import GROUP, WORD, list_row
+from ._lists import BLOCK, GROUP, WORD, list_row
 
 # Columns of the table, a row a layer. Offsets and row lengths count elements of the model's dtype.
 COLUMNS = "n_in n_out w w_row b x x_row y y_row dy losses lists features_row samples_row"
 N_IN, N_OUT, W, W_ROW, B, X, X_ROW, Y, Y_ROW, DY, LOSSES, LISTS, FEATURES_ROW, SAMPLES_ROW = range(14)
 
 LINE = 64  # bytes of a cache line, and of the widest vector: rows start on such boundaries
-PAGE = 4096  # rows a multiple of it apart fall into one set of the cache
-
-
-def multiplications(table):
-    """Multiplications of a row's way forward through the layers of a plan."""
-    return int((table[:, N_IN] * table[:, N_OUT]).sum())
 
 
 def plan(sizes, batch_size, dtype):
     """Lay out parameters and workspaces of a multilayer perceptron in one array.
 
-    Rows are padded to 64 bytes, and by one vector more where they would lie a multiple of 4 KiB apart.
-    Pads are zero when the arena is made and stay so.
+    Rows are padded to an odd number of cache lines, so that the rows of a panel spread over all sets of the
+    cache. Pads are zero when the arena is made and stay so.
 
     Parameters
     ----------
@@ -32,10 +26,10 @@ def plan(sizes, batch_size, dtype):
     Returns
     -------
     table : int64 (n_layers, 14): n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, losses, lists,
-        features_row, samples_row; the columns but the first two are offsets in the arena and, `_row`,
-        elements from row to row. x of a layer is y of the one below; dy has the rows of y; losses is room for batch_size float64;
-        lists is room for the first layer's lists, int32 rows, of features going forward and then of samples.
-        Parameters come first, up to x of the first layer, and do not depend on batch_size.
+        features_row, samples_row. All but the first two are offsets in the arena and, `_row`, elements from
+        row to row. x of a layer is y of the one below; dy has the rows of y; losses is room for batch_size
+        float64; lists is room for the first layer's lists, int32 rows, of features going forward and then
+        of samples. Parameters come first, up to x of the first layer, and do not depend on batch_size.
     size : elements of the arena, which must start on a 64-byte boundary
 
     Twin: `fastmlp.reference.plan`.
@@ -51,15 +45,14 @@ def plan(sizes, batch_size, dtype):
         return offset
 
     def row_of(width):
-        padded = -(-width // unit) * unit
-        return padded + unit * (padded * itemsize % PAGE == 0)
+        return (-(-width // unit) | 1) * unit
 
     for layer, (n_in, n_out) in zip(table, zip(sizes, sizes[1:], strict=False), strict=True):
         layer[[N_IN, N_OUT, W_ROW, X_ROW, Y_ROW]] = n_in, n_out, row_of(n_out), row_of(n_in), row_of(n_out)
         layer[W], layer[B] = take(n_in * layer[W_ROW]), take(n_out)
     x = take(batch_size * table[0, X_ROW])
     losses = take(batch_size * 8 // itemsize)
-    features_row, samples_row = list_row.py_func(sizes[0]), list_row.py_func(batch_size)
+    features_row, samples_row = list_row.py_func(BLOCK * WORD), list_row.py_func(batch_size)
     n_words = -(-sizes[0] // WORD)
     room = max(-(-batch_size // GROUP) * features_row, n_words * WORD // GROUP * samples_row)
     lists = take(room * 4 // itemsize)

@@ -4,6 +4,7 @@ import numpy as np
 
 from . import _team
 from ._jit import entry, kernel
+from ._lists import BLOCK, list_features
 from ._simd import (
     VECTOR_BYTES,
     address,
@@ -72,7 +73,7 @@ def linear_backward(x, w, dy, dx, dw, db):
     Twin: `fastmlp.reference.linear_backward`.
     """
     work = x.size * w.shape[1] * (1 if dx is None else 2)
-    _team.share_out(_linear_backward, work, x, w, dy, dy, dy[:0] if dx is None else dx, dw, db, False)
+    _team.share_out(_linear_backward, work, x, w, dy, dy, dw[:0] if dx is None else dx, dw, db, False)
 
 
 def linear_relu_backward(x, w, y, dy, dx, dw, db):
@@ -92,7 +93,7 @@ def linear_relu_backward(x, w, y, dy, dx, dw, db):
     Twin: `fastmlp.reference.linear_relu_backward`.
     """
     work = x.size * w.shape[1] * (1 if dx is None else 2)
-    _team.share_out(_linear_backward, work, x, w, y, dy, dy[:0] if dx is None else dx, dw, db, True)
+    _team.share_out(_linear_backward, work, x, w, y, dy, dw[:0] if dx is None else dx, dw, db, True)
 
 
 @entry("y")
@@ -112,7 +113,7 @@ def _linear_forward(x, w, b, y, relu, sync, member, members):
     )
 
 
-@entry("dy", "dx", "dw", "db")
+@entry("dx", "dw", "db")  # dy is written through its address, and only by the layer with ReLU
 def _linear_backward(x, w, y, dy, dx, dw, db, relu, sync, member, members):
     batch, (n_in, n_out) = x.shape[0], w.shape
     first, last = _team.share(batch, member, members)
@@ -167,9 +168,31 @@ def forward_rows(x, w, b, y, n_rows, n_in, n_out, floor):
 
 
 @kernel
-def listed_forward_rows(x, w, b, y, lists, list_row, n_rows, n_out, floor):
-    """`forward_rows` over the features that are live in each group of rows."""
-    listed_product(x[0], x[1], 1, w[0], w[1], lists, list_row, b, 0, 1, y[0], y[1], floor, n_rows, n_out)
+def listed_forward_rows(x, w, b, y, masks, samples, first, last, lists, list_row, n_out, floor):
+    """`forward_rows` over the features that are live in each group of the samples first to last."""
+    lowest = convert(-np.inf, floor)
+    n_words = masks.shape[1]
+    for word in range(0, n_words, BLOCK):
+        list_features(masks, samples, first, last, word, lists, list_row)
+        start, start_row = (b, 0) if word == 0 else y
+        product_floor = floor if word + BLOCK >= n_words else lowest
+        listed_product(
+            x[0],
+            x[1],
+            1,
+            w[0],
+            w[1],
+            lists,
+            list_row,
+            start,
+            start_row,
+            1,
+            y[0],
+            y[1],
+            product_floor,
+            last - first,
+            n_out,
+        )
 
 
 @kernel

@@ -1,5 +1,6 @@
 """The machine: its threads, the width of its vectors, and the folder for what is made once on it."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -100,6 +101,7 @@ def default_threads() -> int:
     return max(1, min(numbers))
 
 
+@functools.cache
 def _cgroup_quota() -> int | None:
     """Whole processors of the control group's quota, at least one; None without a quota."""
     try:

@@ -5,7 +5,7 @@ import numpy as np
 from . import _team, machine
 from ._gather import gather_row, prefetch_row
 from ._jit import entry, kernel
-from ._lists import GROUP, WORD, list_features, list_samples
+from ._lists import GROUP, WORD, list_samples
 from ._simd import (
     VECTOR_BYTES,
     address,
@@ -38,7 +38,6 @@ from .arena import (
     W,
     X,
     Y,
-    multiplications,
 )
 from .linear import forward_rows, input_gradient, listed_forward_rows
 from .softmax import softmax_row
@@ -111,8 +110,7 @@ def sgd_epoch(arena, table, x, labels, order, batch_size, lr, scale, masks, stop
     """
     elastic = machine.explicit_threads() is None
     args = arena, table, x, labels, order, batch_size, lr, scale, masks, stop, losses, elastic
-    batch_work = batch_size * multiplications(table)
-    return _team.march(_sgd_epoch, args, batch_work, stop)
+    return _team.march(_sgd_epoch, args, batch_size * int(table[0, X]), stop)
 
 
 @entry("arena", "losses")
@@ -126,7 +124,8 @@ def _sgd_epoch(
         # one member decides and tells the others before a barrier, so that all leave together
         if member == 0:
             alone = elastic and _team.read_shared(stalls) >= STALLS_TO_GO_ON_ALONE
-            _team.write_shared(orders, 0 if stop[0] else 1 if alone else members)
+            stopped = _team.read_shared(address(stop, 0, 0))
+            _team.write_shared(orders, 0 if stopped else 1 if alone else members)
         _team.barrier(sync, members)
         members = _team.read_shared(orders)
         if member >= members:
@@ -198,8 +197,8 @@ def forward_listed(memory, layer, masks, samples, first, last, floor):
     x, w, b, y = _operands(memory, layer, first)
     row = layer[FEATURES_ROW]
     lists = at(cast(at(memory, layer[LISTS]), np.int32), first // GROUP * row)
-    list_features(masks, samples, first, last, lists, row)
-    listed_forward_rows(x, w, b, y, lists, row, last - first, padded(memory, layer[N_OUT]), floor)
+    columns = padded(memory, layer[N_OUT])
+    listed_forward_rows(x, w, b, y, masks, samples, first, last, lists, row, columns, floor)
 
 
 @kernel

@@ -1,12 +1,13 @@
 """How far a result may lie from the float64 reference, and where it may be written.
 
-The bounds are those of Higham, Accuracy and Stability of Numerical Algorithms, 3.1, which hold for any order of
-summation. The float64 reference rounds too, so its own bound is always added.
+The bounds are those of Higham, Accuracy and Stability of Numerical Algorithms, 3.1, which hold for any order
+of summation. The float64 reference rounds too, so its own bound is always added.
 """
 
 import numpy as np
 
 PAD = 19  # elements of margin on every side: more than the widest vector has, and no multiple of anything
+MARGIN = -77.25  # what lies there
 
 
 def unit(dtype):
@@ -29,7 +30,7 @@ def product(x, w, b=0.0):
 
 
 def step(expected, lr, dw, dw_bound=0.0, dtype=np.float32):
-    """Bound of `expected` = w - lr * dw, one fused multiply-add in `dtype`, where dw may be off by `dw_bound`."""
+    """Bound of `expected` = w - lr * dw, one fused multiply-add in `dtype`; dw may be off by `dw_bound`."""
     off = lr * dw_bound
     return (
         off
@@ -40,7 +41,7 @@ def step(expected, lr, dw, dw_bound=0.0, dtype=np.float32):
 
 def softmax(logits, y):
     """Bounds of softmax_cross_entropy in the dtype of `logits`: of batch * dlogits, and of the losses."""
-    dtype, (batch, n_classes) = logits.dtype, logits.shape
+    dtype, n_classes = logits.dtype, logits.shape[1]
     z = logits.astype(np.float64)
     shifted = z - z.max(axis=1, keepdims=True)
     p = np.exp(shifted)
@@ -86,24 +87,28 @@ def fused_chain(x, w, start):
     return total
 
 
-def framed(values, dtype=None):
-    """Copy of `values` in the middle of a buffer of NaN, its rows apart."""
+def framed(values, dtype=None, margin=np.nan):
+    """Copy of `values` in the middle of a buffer of `margin`, its rows apart."""
     values = np.asarray(values, dtype)
-    buffer = np.full([n + 2 * PAD for n in values.shape], np.nan, values.dtype)
+    buffer = np.full([n + 2 * PAD for n in values.shape], margin, values.dtype)
     view = buffer[tuple(slice(PAD, PAD + n) for n in values.shape)]
     view[...] = values
     return view
 
 
-def framed_output(shape, dtype):
-    """Array of NaN in the middle of a buffer of NaN."""
-    return framed(np.full(shape, np.nan, dtype))
+def framed_output(shape_or_values, dtype):
+    """Array of NaN, or of values, in the middle of a buffer of MARGIN.
+
+    Not of NaN: what a kernel makes of the margins of its inputs is NaN as well.
+    """
+    is_shape = isinstance(shape_or_values, int | tuple)
+    return framed(np.full(shape_or_values, np.nan) if is_shape else shape_or_values, dtype, MARGIN)
 
 
-def assert_margins_untouched(*views):
-    """All around the arrays of `framed` there is still nothing but NaN."""
-    for view in views:
-        kept = view.copy()
-        view[...] = np.nan
-        assert np.isnan(view.base).all()
-        view[...] = kept
+def assert_margins_untouched(*outputs):
+    """All around the arrays of `framed_output` there is still nothing but MARGIN."""
+    for output in outputs:
+        kept = output.copy()
+        output[...] = MARGIN
+        assert np.all(output.base == MARGIN)
+        output[...] = kept

@@ -4,6 +4,8 @@ import importlib
 
 import pytest
 
+pytest.register_assert_rewrite("bounds")
+
 
 @pytest.fixture(autouse=True)
 def _no_switches(monkeypatch):

@@ -16,9 +16,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import classification_report
 
-import fastmlp.data
-import fastmlp.train
-from fastmlp import cli
+from fastmlp import cli, commands, run
+from fastmlp.images import read_images
 from fastmlp.kernels import machine
 from fastmlp.metrics import evaluate
 from fastmlp.model import MLP, DigitsClassifier
@@ -111,9 +110,10 @@ def test_train_prints_and_saves_a_run(data_folder, tmp_path, capsys):
     for epoch in range(3):
         assert re.fullmatch(rf"\[Epoch 0{epoch}\] loss: \d+\.\d{{3}}, {score} \(\d+ ms\)", lines[3 + epoch])
     parts = re.findall(r"([a-z ]+) \d+\.\d\d s", lines[6])
-    assert [part.strip() for part in parts][:6] == [
+    assert [part.strip() for part in parts][:7] == [
         "reading data",
         "preparing",
+        "compiling or loading kernels",
         "scoring",
         "training",
         "saving",
@@ -146,14 +146,14 @@ def test_a_seed_repeats_a_run_and_another_does_not(data_folder, tmp_path):
 
 def test_every_option_reaches_the_run(data_folder, tmp_path, monkeypatch):
     seen = {}
-    real_fit = fastmlp.train.fit
+    real_fit = run.fit
 
     def fit(model, loader, **options):
         seen.update(options, sizes=model.sizes, scale=model.scale, batch_size=loader.batch_size)
         seen.update(shuffle=loader.shuffle, threads=machine.get_num_threads(), weights=model.get_weights()[0])
         return real_fit(model, loader, **options)
 
-    monkeypatch.setattr(fastmlp.train, "fit", fit)
+    monkeypatch.setattr(run, "fit", fit)
     options = "--hidden 4 5 --epochs 2 --batch-size 7 --lr 0.02 --scale 0.5 --threads 3 --seed 6".split()
     assert cli.main(["train", "--data", str(data_folder), "--out", str(tmp_path / "run"), *options]) == 0
     expected = {"epochs": 2, "lr": 0.02, "score_train": True, "sizes": (30, 4, 5, 3), "scale": 0.5}
@@ -191,11 +191,11 @@ def test_out_is_checked_before_training(data_folder, tmp_path, monkeypatch, caps
         raise PermissionError(13, "Permission denied", str(dir))
 
     called = []
-    monkeypatch.setattr(fastmlp.train, "fit", lambda *a, **k: called.append(a))
+    monkeypatch.setattr(run, "fit", lambda *a, **k: called.append(a))
     (tmp_path / "file").write_text("")
     assert train(data_folder, tmp_path / "file" / "run") == 1
     assert str(tmp_path / "file") in error_line(capsys)
-    monkeypatch.setattr(cli.tempfile, "TemporaryFile", refuse)  # as root no folder is read-only
+    monkeypatch.setattr(run.tempfile, "TemporaryFile", refuse)  # as root no folder is read-only
     assert train(data_folder, tmp_path / "run") == 1
     assert error_line(capsys) == f"fastmlp: error: {tmp_path / 'run'}: Permission denied\n"
     assert not called
@@ -214,7 +214,8 @@ def test_out_is_checked_before_training(data_folder, tmp_path, monkeypatch, caps
         ("--hidden 8 -3", "--hidden: found '-3'"),
         ("--hidden", "--hidden: expected at least one argument"),
         ("--batch-size -1", "--batch-size: found '-1'"),
-        ("--threads 0", "--threads: found '0'"),
+        ("--threads 0", "--threads: found '0', expected a whole number from 1 to 1024"),
+        ("--threads 2000", "--threads: found '2000'"),
         ("--seed -1", "--seed: found '-1', expected a whole number from 0"),
         ("--scale 1/0", "--scale: found '0'"),
         ("--scale 1/", "--scale: found ''"),
@@ -284,7 +285,7 @@ def interrupt_at_once(real_fit):
     [(interrupt_after_the_first_epoch, 1), (end_interrupted, 1), (interrupt_at_once, 0)],
 )
 def test_ctrl_c_saves_what_there_is(data_folder, tmp_path, monkeypatch, capsys, change, n_epochs):
-    monkeypatch.setattr(fastmlp.train, "fit", change(fastmlp.train.fit))
+    monkeypatch.setattr(run, "fit", change(run.fit))
     assert train(data_folder, tmp_path / "run", "--epochs", "50") == 130
     assert "Interrupted; saved" in capsys.readouterr().out
     assert len(records(tmp_path / "run")) == n_epochs
@@ -296,7 +297,7 @@ def test_ctrl_c_before_training_leaves_nothing(data_folder, tmp_path, monkeypatc
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastmlp.metrics.evaluate", interrupt)
+    monkeypatch.setattr("fastmlp.run.evaluate", interrupt)
     assert train(data_folder, tmp_path / "run") == 130
     assert capsys.readouterr().err == "fastmlp: interrupted\n"
     assert not files(tmp_path)
@@ -393,7 +394,7 @@ def test_predict_reads_every_kind_of_picture_alike(model_path, test_images, tmp_
 def test_predict_reads_colours_as_luminance(tmp_path):
     path = tmp_path / "colours.png"
     Image.fromarray(np.uint8([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]])).save(path)
-    np.testing.assert_array_equal(cli._read_picture(path, invert=False), [[76, 150, 29]])
+    np.testing.assert_array_equal(read_images(path)[0], [[[76, 150, 29]]])
 
 
 @pytest.mark.parametrize("name", ["images-idx3-ubyte", "images.gz"])
@@ -466,7 +467,8 @@ def test_the_examples_of_the_help_run(tmp_path, monkeypatch, capsys):
     for n in (60, 30):
         images, labels = make_images(n, (28, 28), n)
         small += [images.reshape(n, 784), labels]
-    monkeypatch.setattr(fastmlp.data, "load_mnist", lambda: tuple(small))
+    for module in (run, commands):
+        monkeypatch.setattr(module, "load_mnist", lambda: tuple(small))
     monkeypatch.chdir(tmp_path)
     Image.fromarray(255 - small[0][0].reshape(28, 28)).save("digit.png")
     for command in ("train", "evaluate", "predict", "info"):
@@ -492,7 +494,7 @@ def test_version_as_a_module():
 
 def test_a_reader_that_leaves_early_sees_no_traceback(model_path, test_images, tmp_path):
     path = tmp_path / "images"
-    write_idx(path, np.repeat(test_images[0], 30, axis=0))
+    write_idx(path, np.repeat(test_images[0], 100, axis=0))
     command = [sys.executable, "-m", "fastmlp", "predict", str(model_path), str(path)]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

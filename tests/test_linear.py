@@ -59,10 +59,8 @@ def test_forward(shape, dtype, relu):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_backward(shape, dtype, relu):
     batch, n_in, n_out = shape
-    x, w, y, dy = (
-        framed(draw(*s, dtype=dtype, seed=i))
-        for i, s in enumerate([(batch, n_in), (n_in, n_out), (batch, n_out), (batch, n_out)])
-    )
+    x, w, y = (framed(draw(*s, dtype=dtype)) for s in ((batch, n_in), (n_in, n_out), (batch, n_out)))
+    dy = framed_output(draw(batch, n_out, dtype=dtype, seed=1), dtype)
     kept = [a.copy() for a in (x, w, y)]
     expected = [np.empty(s) for s in (x.shape, w.shape, (n_out,))]
     expected_dz = dy.astype(np.float64)
@@ -124,3 +122,15 @@ def test_without_dx_the_other_gradients_are_the_same(dtype, relu):
     other_dw, other_db = np.empty_like(dw), np.empty_like(db)
     backward(kernels, relu, x, w, y, dy.copy(), None, other_dw, other_db)
     assert np.array_equal(dw, other_dw) and np.array_equal(db, other_db)
+
+
+@pytest.mark.parametrize("with_dx", [True, False])
+def test_inputs_may_be_read_only(with_dx):
+    x, w, b, dy = (draw(*s, dtype=np.float32) for s in ((3, 2), (2, 5), (5,), (3, 5)))
+    dx, dw, db = np.empty_like(x) if with_dx else None, np.empty_like(w), np.empty_like(b)
+    for array in (x, w, b, dy):
+        array.flags.writeable = False
+    kernels.linear_relu_forward(x, w, b, np.empty_like(dy))
+    kernels.linear_relu_backward(x, w, dy, dy.copy(), dx, dw, db)
+    kernels.linear_backward(x, w, dy, dx, dw, db)
+    assert np.array_equal(dw, fused_chain(x.T, dy, 0))

@@ -58,7 +58,9 @@ def test_the_default_is_bounded_by_affinity(monkeypatch):
 def test_the_default_is_bounded_by_the_control_group(text, expected, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.setattr(Path, "read_text", lambda path: text)
+    machine._cgroup_quota.cache_clear()
     assert machine.default_threads() == expected
+    machine._cgroup_quota.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ def test_inference_only_reads_the_arena():
 def test_scan():
     assert reference.scan(np.array([[0, 200], [255, 0]], np.uint8)) == (True, 255.0, 0.5)
     assert reference.scan(np.array([[-3.0, 2.0, 0.0, -0.0]])) == (True, 3.0, 0.5)
-    assert reference.scan(np.array([[np.nan, 2.0]])) == (False, 2.0, 1.0)
+    assert reference.scan(np.array([[np.nan, 2.0]])) == (False, np.inf, 1.0)
     assert reference.scan(np.array([[-np.inf, 0.0]], np.float32)) == (False, np.inf, 0.5)
     assert reference.scan(np.empty((0, 4))) == (True, 0.0, 0.0)
 

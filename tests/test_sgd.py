@@ -1,13 +1,23 @@
-"""The step and the epoch: every stage of a batch on the stage's own inputs, and the same bits by every road."""
+"""The step and the epoch: every stage of a batch on its own inputs, and the same bits by every road."""
 
 import hashlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from arenas import NO_MASKS, Network, views
-from bounds import assert_margins_untouched, assert_within, framed, gamma, product, softmax, step
+from bounds import (
+    assert_margins_untouched,
+    assert_within,
+    framed,
+    framed_output,
+    gamma,
+    product,
+    softmax,
+    step,
+)
 from trees import python
 
 from fastmlp import kernels, reference
@@ -16,9 +26,9 @@ from fastmlp.kernels import machine
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 # sizes and batch: depths 1 to 4, widths 1 to 1,025, batches 1 to 257
 NETWORKS = [
-    ((1, 1), 1), ((5, 3), 2), ((784, 10), 128), ((1, 1, 1), 3), ((13, 70, 10), 7), ((9, 16, 8), 8), ((33, 17, 31), 9),
-    ((784, 128, 10), 128), ((30, 1025, 7), 257), ((17, 31, 33, 10), 31), ((64, 1, 64, 2), 16),
-    ((70, 69, 17, 16, 10), 65), ((12, 15, 65, 2, 1), 5), ((1025, 3, 4), 2),
+    ((1, 1), 1), ((5, 3), 2), ((784, 10), 128), ((1, 1, 1), 3), ((13, 70, 10), 7), ((9, 16, 8), 8),
+    ((33, 17, 31), 9), ((784, 128, 10), 128), ((30, 1025, 7), 257), ((17, 31, 33, 10), 31),
+    ((64, 1, 64, 2), 16), ((70, 69, 17, 16, 10), 65), ((12, 15, 65, 2, 1), 5), ((1025, 3, 4), 2),
 ]  # fmt: skip
 
 
@@ -202,7 +212,7 @@ def trained(network, x, labels, masks=NO_MASKS, order=None):
 
 def masks_of(x):
     masks = np.empty((len(x), -(-x.shape[1] // 64)), np.uint64)
-    kernels.zero_masks(x, masks)
+    reference.zero_masks(x, masks)
     return masks
 
 
@@ -279,8 +289,11 @@ def digest():
 
 def test_the_same_bits_whatever_the_width_of_vectors():
     here, expected = digest().split()
-    for width in {"64", "32", "16"} - {here}:
-        child = python("-c", "import test_sgd; print(test_sgd.digest())", FASTMLP_VECTOR_BYTES=width)
+    others = sorted({"64", "32", "16"} - {here})
+    code = "import test_sgd; print(test_sgd.digest())"
+    with ThreadPoolExecutor() as pool:
+        children = pool.map(lambda width: python("-c", code, FASTMLP_VECTOR_BYTES=width), others)
+    for width, child in zip(others, children, strict=True):
         assert child.stdout.split() == [width, expected], child.stderr
 
 
@@ -340,7 +353,7 @@ def test_a_learning_rate_beyond_all_measure_ends_in_a_loss_that_is_not_finite():
 @pytest.mark.parametrize("shape", [(1,), (7,), (33,), (1, 1), (3, 5), (8, 16), (9, 17), (784, 128)], ids=str)
 def test_sgd_step(shape, dtype):
     rng = np.random.default_rng(shape)
-    w, dw = (framed(rng.standard_normal(shape), dtype) for _ in range(2))
+    w, dw = framed_output(rng.standard_normal(shape), dtype), framed(rng.standard_normal(shape), dtype)
     lr, kept = dtype(0.3), dw.copy()
     expected = w - float(lr) * dw.astype(np.float64)
     kernels.sgd_step(w, dw, lr)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from fastmlp import DataLoader, DigitsClassifier, fit, load_mnist, set_num_threads, train_epoch
-from fastmlp.kernels import machine
 
 EPOCHS = 3
 
@@ -194,79 +193,3 @@ def output_of(command):
         pytest.fail(f"no end after two minutes: {process.communicate()}")
     assert process.returncode == 0, err
     return out
-
-
-# --- how many threads ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def granted(monkeypatch):
-    """Set what the machine grants: 8 processors, no quota, no variables, unless told otherwise."""
-
-    def grant(processors=8, quota=None, **variables):
-        if hasattr(os, "sched_getaffinity"):
-            monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(processors)))
-        monkeypatch.setattr(os, "cpu_count", lambda: processors)
-        monkeypatch.setattr(machine, "_cgroup_quota", lambda: quota)
-        for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "FASTMLP_NUM_THREADS"):
-            monkeypatch.delenv(name, raising=False)
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-
-    return grant
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({}, 8),
-        ({"processors": 3}, 3),
-        ({"quota": 2}, 2),
-        ({"quota": 64}, 8),
-        ({"OMP_NUM_THREADS": "5"}, 5),
-        ({"OMP_NUM_THREADS": "4,2"}, 4),
-        ({"OMP_NUM_THREADS": "20"}, 8),
-        ({"OMP_NUM_THREADS": ""}, 8),
-        ({"OMP_NUM_THREADS": "0"}, 1),
-        ({"OMP_NUM_THREADS": "many"}, 8),
-        ({"NUMBA_NUM_THREADS": "3"}, 3),
-        ({"NUMBA_NUM_THREADS": "3", "OMP_NUM_THREADS": "2", "quota": 6}, 2),
-        ({"FASTMLP_NUM_THREADS": "30", "OMP_NUM_THREADS": "2", "quota": 1}, 30),
-        ({"FASTMLP_NUM_THREADS": "1"}, 1),
-        ({"FASTMLP_NUM_THREADS": ""}, 8),
-    ],
-    ids=str,
-)
-def test_the_number_of_threads(granted, given, expected):
-    granted(**given)
-    assert machine.get_num_threads() == expected
-
-
-def test_what_is_set_goes_before_all_else(granted):
-    granted(quota=1, FASTMLP_NUM_THREADS="2", OMP_NUM_THREADS="3")
-    set_num_threads(17)
-    assert machine.get_num_threads() == 17
-    set_num_threads(None)
-    assert machine.get_num_threads() == 2
-
-
-@pytest.mark.parametrize("n", [0, -1, 1025, 1.5, "a"])
-def test_bad_numbers_of_threads_are_refused(granted, n):
-    granted()
-    with pytest.raises(ValueError, match="give a whole number from 1 to 1024"):
-        set_num_threads(n)
-    assert machine.get_num_threads() == 8
-    granted(FASTMLP_NUM_THREADS=str(n))
-    with pytest.raises(ValueError, match="FASTMLP_NUM_THREADS is"):
-        machine.get_num_threads()
-
-
-def test_a_quota_counts_whole_processors(monkeypatch):
-    def quota(text):
-        monkeypatch.setattr(machine.Path, "read_text", lambda path: text)
-        return machine._cgroup_quota()
-
-    assert quota("250000 100000\n") == 2
-    assert quota("50000 100000\n") == 1
-    assert quota("max 100000\n") is None
-    assert quota("") is None

@@ -1,6 +1,7 @@
 """Training loops: orders, histories, scores, and the ways in which a run can end."""
 
 import csv
+import faulthandler
 import os
 import re
 import signal
@@ -360,6 +361,15 @@ def test_a_bad_parameter_anywhere_is_found(ops, monkeypatch, bad, skip):
 # --- Ctrl-C ----------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def no_hang():
+    """End the whole test run, saying where it stands, should the main thread never wake."""
+    faulthandler.dump_traceback_later(60, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.mark.usefixtures("no_hang")
 @pytest.mark.parametrize("progress", [False, True])
 @pytest.mark.parametrize("long", ["epoch", "run"])
 def test_ctrl_c_ends_a_run_within_a_second(ops, data, capsys, long, progress):
