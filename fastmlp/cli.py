@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .commands import evaluate, info, predict
+from .commands import bench, evaluate, info, predict
 from .run import train
 
 _DATA: dict[str, Any] = {
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_train, _add_evaluate, _add_predict, _add_info):
+    for add in (_add_train, _add_evaluate, _add_predict, _add_info, _add_bench):
         add(commands)
     return parser
 
@@ -178,6 +178,28 @@ def _add_info(commands: Any) -> None:
         "change these.",
         "fastmlp info",
     )
+
+
+def _add_bench(commands: Any) -> None:
+    add = _add_command(
+        commands,
+        bench,
+        "measure how fast this machine trains",
+        "Check the kernels against the reference, then measure them, whole epochs, inference\n"
+        "and this program itself, and print each figure beside what it must reach and what\n"
+        "it aims at. Takes about two minutes, in which the machine should do nothing else.",
+        "fastmlp bench --threads 1 2 --json figures.json",
+    )
+    add("--json", type=Path, metavar="FILE", help="write all figures to a file too")
+    add(
+        "--threads",
+        type=_whole_number(1, 1024),
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="numbers of threads to measure (default: one, and as many as the machine grants)",
+    )
+    add("--quick", action="store_true", help="fewer rounds, and no programs started: half a minute")
 
 
 def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:

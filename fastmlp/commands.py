@@ -1,15 +1,18 @@
-"""What the commands that use a saved model, or none, do: `evaluate`, `predict` and `info`."""
+"""What the commands that use a saved model, or none, do: `evaluate`, `predict`, `info` and `bench`."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import os
 import platform
+import sys
 import textwrap
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from . import __version__
 from .data import load_idx_dataset, load_mnist
@@ -18,6 +21,7 @@ from .kernels import machine
 from .metrics import confusion_matrix
 from .model import MLP
 from .plotting import plot_confusion, save_figure
+from .storage import safe_write
 
 _PACKAGES = ("numpy", "numba", "llvmlite", "scikit-learn", "matplotlib", "tqdm", "safetensors")
 _SWITCHES = ("FASTMLP_CACHE", "FASTMLP_NUM_THREADS", "FASTMLP_SKIP_ZEROS", "FASTMLP_VECTOR_BYTES")
@@ -82,6 +86,25 @@ def info(args: argparse.Namespace) -> int:
     for name, text in lines.items():
         print(textwrap.fill(f"{name:{width}}  {text}", 110, subsequent_indent=indent, break_on_hyphens=False))
     return 0
+
+
+def bench(args: argparse.Namespace) -> int:
+    """Check, measure and print every figure; write them as JSON where asked."""
+    from . import bench as measuring  # of no use to the other commands
+
+    effort = measuring.QUICK if args.quick else measuring.FULL
+    asked = measuring.Bench(sorted({*args.threads}) or measuring.default_threads(), effort)
+    # opened before anything is measured, so that a wrong path shows now
+    with safe_write(args.json) if args.json else contextlib.nullcontext() as file:
+        report = measuring.run(asked, _say)
+        if file:
+            measuring.write_json(file, report)
+    return 0
+
+
+def _say(text: str) -> None:
+    tqdm.write(text)  # keeps clear of the progress bar
+    sys.stdout.flush()
 
 
 def _cache_folder() -> Path | str:

@@ -19,6 +19,7 @@ from . import storage
 from .data import DataLoader, prepare_inputs, prepare_labels
 
 _LINE = 64  # bytes; arenas start on a cache line, as the kernels' plan wants
+_HUGE_PAGE = 2**21  # bytes; NumPy asks for huge pages in arrays of two of them or more
 
 
 class MLP:
@@ -530,9 +531,10 @@ class _Exclusive:
 
 
 def _aligned_zeros(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    unit = _LINE // dtype.itemsize
-    memory = np.zeros(size + unit, dtype)
-    first = -memory.ctypes.data % _LINE // dtype.itemsize
+    # a large arena starts on a huge page, where there are such: walking page tables would cost a tenth
+    line = _LINE if size * dtype.itemsize < _HUGE_PAGE // 4 else _HUGE_PAGE
+    memory = np.zeros(size + 2 * line // dtype.itemsize, dtype)
+    first = -memory.ctypes.data % line // dtype.itemsize
     return memory[first : first + size]
 
 

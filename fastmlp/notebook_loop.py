@@ -1,4 +1,4 @@
-"""The notebook's own training loop, in NumPy and float64, as it stands there: what others are measured against."""
+"""The notebook's own loop, in NumPy and float64, as it stands there: what others are measured against."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ class Linear:
         self.w, self.b = rng.standard_normal((n_in, n_out)) * np.sqrt(2 / n_in), np.zeros(n_out)
 
     def forward(self, x):
-        """(batch, n_in) -> (batch, n_out); uint8 pixels become float64 in the product, here and in backward."""
+        """(batch, n_in) -> (batch, n_out); uint8 pixels become float64 in each product."""
         self.x = x
         return x @ self.w + self.b
 

@@ -18,9 +18,11 @@ def gather_row(x, sample, scale, target):
 
 
 @kernel
-def prefetch_row(x, sample):
-    """Have row `sample` of x on its way from memory, where it lies in one piece."""
-    source = address(x, sample, 0)
-    if x.strides[1] == x.itemsize:
-        for line in range(0, x.shape[1] * x.itemsize, 64):
+def prefetch_row(array, row):
+    """Have a row of an array on its way from memory, where it lies in one piece."""
+    source = address(array, row, 0)
+    size = array.itemsize if array.ndim == 1 else array.shape[1] * array.itemsize
+    if array.strides[array.ndim - 1] == array.itemsize:
+        for line in range(0, size, 64):
             prefetch(source, line)
+        prefetch(source, size - 1)

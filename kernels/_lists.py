@@ -21,10 +21,12 @@ WORD = 64  # bits of a word of the masks
 BLOCK = 4  # words that the lists of features cover at once: w's live rows of so many stay in the L1 cache
 
 
-@kernel
 def list_row(longest):
     """Elements from list to list, of lists of up to `longest` numbers, in whole cache lines."""
     return (LIST_HEADER + longest + SLACK + 15) // 16 * 16
+
+
+BLOCK_ROW = list_row(BLOCK * WORD)
 
 
 COMPRESSES = "+avx512f" in machine.features()
@@ -95,16 +97,17 @@ def group_masks(masks, samples, group, last):
 
 
 @kernel
-def list_features(masks, samples, first, last, word, lists, row):
-    """Lists of a block of words' features that are live in each group of the samples first to last."""
+def list_features(masks, samples, first, last, lists, row):
+    """Lists of the features live in each group of the samples first to last, one for each block of words."""
     for group in range(first, last, GROUP):
         one, two, three, four = group_masks(masks, samples, group, last)
-        ks = at(lists, (group - first) // GROUP * row)
-        n = 0
-        for each in range(word, min(masks.shape[1], word + BLOCK)):
-            bits = one[each] | two[each] | three[each] | four[each]
-            n = extend(at(ks, LIST_HEADER), n, WORD * each, bits)
-        ks[0] = n
+        for word in range(0, masks.shape[1], BLOCK):
+            ks = at(lists, (group - first) // GROUP * row + word // BLOCK * BLOCK_ROW)
+            n = 0
+            for each in range(word, min(masks.shape[1], word + BLOCK)):
+                bits = one[each] | two[each] | three[each] | four[each]
+                n = extend(at(ks, LIST_HEADER), n, WORD * each, bits)
+            ks[0] = n
 
 
 @kernel

@@ -2,11 +2,27 @@
 
 import numpy as np
 
-from ._lists import BLOCK, GROUP, WORD, list_row
+from ._lists import BLOCK, BLOCK_ROW, GROUP, WORD, list_row
 
 # Columns of the table, a row a layer. Offsets and row lengths count elements of the model's dtype.
-COLUMNS = "n_in n_out w w_row b x x_row y y_row dy losses lists features_row samples_row"
-N_IN, N_OUT, W, W_ROW, B, X, X_ROW, Y, Y_ROW, DY, LOSSES, LISTS, FEATURES_ROW, SAMPLES_ROW = range(14)
+COLUMNS = "n_in n_out w w_row b x x_row y y_row dy losses feature_lists features_row sample_lists samples_row"
+(
+    N_IN,
+    N_OUT,
+    W,
+    W_ROW,
+    B,
+    X,
+    X_ROW,
+    Y,
+    Y_ROW,
+    DY,
+    LOSSES,
+    FEATURE_LISTS,
+    FEATURES_ROW,
+    SAMPLE_LISTS,
+    SAMPLES_ROW,
+) = range(len(COLUMNS.split()))
 
 LINE = 64  # bytes of a cache line, and of the widest vector: rows start on such boundaries
 
@@ -25,11 +41,12 @@ def plan(sizes, batch_size, dtype):
 
     Returns
     -------
-    table : int64 (n_layers, 14): n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, losses, lists,
-        features_row, samples_row. All but the first two are offsets in the arena and, `_row`, elements from
-        row to row. x of a layer is y of the one below; dy has the rows of y; losses is room for batch_size
-        float64; lists is room for the first layer's lists, int32 rows, of features going forward and then
-        of samples. Parameters come first, up to x of the first layer, and do not depend on batch_size.
+    table : int64 (n_layers, 15): n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, losses, feature_lists,
+        features_row, sample_lists, samples_row. All but the first two are offsets in the arena and, `_row`,
+        elements from row to row. x of a layer is y of the one below; dy has the rows of y; losses is room for
+        batch_size float64; the lists are int32 rows of the first layer: features live in a group of samples,
+        samples live in a group of features. Parameters come first, up to x of the first layer, and do not
+        depend on batch_size.
     size : elements of the arena, which must start on a 64-byte boundary
 
     Twin: `fastmlp.reference.plan`.
@@ -52,12 +69,12 @@ def plan(sizes, batch_size, dtype):
         layer[W], layer[B] = take(n_in * layer[W_ROW]), take(n_out)
     x = take(batch_size * table[0, X_ROW])
     losses = take(batch_size * 8 // itemsize)
-    features_row, samples_row = list_row.py_func(BLOCK * WORD), list_row.py_func(batch_size)
     n_words = -(-sizes[0] // WORD)
-    room = max(-(-batch_size // GROUP) * features_row, n_words * WORD // GROUP * samples_row)
-    lists = take(room * 4 // itemsize)
+    features_row, samples_row = -(-n_words // BLOCK) * BLOCK_ROW, list_row(batch_size)
+    feature_lists = take(-(-batch_size // GROUP) * features_row * 4 // itemsize)
+    sample_lists = take(n_words * WORD // GROUP * samples_row * 4 // itemsize)
     for layer in table:
         layer[X], layer[Y], layer[DY] = x, take(batch_size * layer[Y_ROW]), take(batch_size * layer[Y_ROW])
-        layer[LOSSES:] = losses, lists, features_row, samples_row
+        layer[LOSSES:] = losses, feature_lists, features_row, sample_lists, samples_row
         x = layer[Y]
     return table, int(size)

@@ -5,7 +5,7 @@ import numpy as np
 from . import _team
 from ._gather import gather_row
 from ._jit import entry
-from ._lists import BLOCK, GROUP, WORD, count_visits, list_row
+from ._lists import BLOCK, BLOCK_ROW, GROUP, WORD, count_visits, list_features
 from ._simd import address, aligned, at, below, convert, rows_of
 from .arena import LINE, N_IN, N_OUT, W_ROW, X_ROW, Y_ROW, B, W, X
 from .linear import forward_rows, listed_forward_rows
@@ -41,8 +41,8 @@ def _infer(arena, table, x, scale, logits, sync, member, members):
     space = np.empty(2 * size * row + LINE, arena.dtype)
     workspaces = aligned(address(space, 0, 0)), row
     masks = np.empty((size, (x.shape[1] + WORD - 1) // WORD), np.uint64)
-    lists_row = list_row(BLOCK * WORD)
-    lists = np.empty((size + GROUP - 1) // GROUP * lists_row, np.int32)
+    n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
+    lists = np.empty(((size + GROUP - 1) // GROUP, n_blocks * BLOCK_ROW), np.int32)
     samples = np.arange(size)
     for begin in range(member * CHUNK, x.shape[0], members * CHUNK):
         rows = min(CHUNK, x.shape[0] - begin)
@@ -59,19 +59,10 @@ def _infer(arena, table, x, scale, logits, sync, member, members):
             w, b = (at(memory, layer[W]), layer[W_ROW]), at(memory, layer[B])
             target = rows_of(logits, begin) if last else there
             if index == 0 and skip:
+                here_lists, list_row = rows_of(lists, 0)
+                list_features(masks, samples, 0, rows, here_lists, list_row)
                 listed_forward_rows(
-                    here,
-                    w,
-                    b,
-                    target,
-                    masks,
-                    samples,
-                    0,
-                    rows,
-                    address(lists, 0, 0),
-                    lists_row,
-                    layer[N_OUT],
-                    floor,
+                    here, w, b, target, here_lists, list_row, n_blocks, rows, layer[N_OUT], floor
                 )
             else:
                 forward_rows(here, w, b, target, rows, layer[N_IN], layer[N_OUT], floor)

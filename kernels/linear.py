@@ -4,7 +4,7 @@ import numpy as np
 
 from . import _team
 from ._jit import entry, kernel
-from ._lists import BLOCK, list_features
+from ._lists import BLOCK_ROW
 from ._simd import (
     VECTOR_BYTES,
     address,
@@ -168,29 +168,26 @@ def forward_rows(x, w, b, y, n_rows, n_in, n_out, floor):
 
 
 @kernel
-def listed_forward_rows(x, w, b, y, masks, samples, first, last, lists, list_row, n_out, floor):
-    """`forward_rows` over the features that are live in each group of the samples first to last."""
+def listed_forward_rows(x, w, b, y, lists, list_row, n_blocks, n_rows, n_out, floor):
+    """`forward_rows` over the features that are listed for each group of rows, block by block."""
     lowest = convert(-np.inf, floor)
-    n_words = masks.shape[1]
-    for word in range(0, n_words, BLOCK):
-        list_features(masks, samples, first, last, word, lists, list_row)
-        start, start_row = (b, 0) if word == 0 else y
-        product_floor = floor if word + BLOCK >= n_words else lowest
+    for block in range(n_blocks):
+        start, start_row = (b, 0) if block == 0 else y
         listed_product(
             x[0],
             x[1],
             1,
             w[0],
             w[1],
-            lists,
+            at(lists, block * BLOCK_ROW),
             list_row,
             start,
             start_row,
             1,
             y[0],
             y[1],
-            product_floor,
-            last - first,
+            floor if block == n_blocks - 1 else lowest,
+            n_rows,
             n_out,
         )
 

@@ -101,6 +101,16 @@ def default_threads() -> int:
     return max(1, min(numbers))
 
 
+def measure_peak(dtype="float32", runs: int = 20) -> float:
+    """Floating-point operations a second of fused multiply-adds on the threads in use, all at once.
+
+    The best of so many runs of each of several loops, some 0.1 s in all.
+    """
+    from . import _peak  # which asks this module first
+
+    return _peak.measure(dtype, runs)
+
+
 @functools.cache
 def _cgroup_quota() -> int | None:
     """Whole processors of the control group's quota, at least one; None without a quota."""

@@ -1,0 +1,203 @@
+"""A member's part of a batch: its data, all layers forward, the loss, the gradients and the step.
+
+Hidden layers are shared out by columns where there are enough of them: then a part of w is read and written
+by the same processor in every batch, and stays in its cache. Everything else is shared out by rows.
+"""
+
+import numpy as np
+
+from . import _team
+from ._gather import gather_row, prefetch_row
+from ._jit import kernel
+from ._lists import BLOCK, GROUP, WORD, list_features, list_samples
+from ._simd import VECTOR_BYTES, at, cast, convert, lanes, stack_of, two_vectors
+from ._tile import LISTED_WIDE, listed_product_step, product_step
+from .arena import (
+    DY,
+    FEATURE_LISTS,
+    FEATURES_ROW,
+    LINE,
+    N_IN,
+    N_OUT,
+    SAMPLE_LISTS,
+    SAMPLES_ROW,
+    W_ROW,
+    X_ROW,
+    Y_ROW,
+    B,
+    W,
+    X,
+    Y,
+)
+from .linear import forward_rows, input_gradient, listed_forward_rows
+from .softmax import softmax_row
+
+_wide_zeros = stack_of(LISTED_WIDE)
+
+
+@kernel
+def load_batch(memory, table, x, scale, masks, labels, samples, coming, member, members):
+    """Rows of a member, converted and scaled, with the lists of what is not zero in them.
+
+    samples, coming : rows of x, of this batch and of the next one
+    """
+    layer = table[0]
+    first, last = _team.share(samples.size, member, members)
+    for row in range(first, last):
+        gather_row(x, samples[row], scale, at(memory, layer[X] + row * layer[X_ROW]))
+        if row < coming.size:  # rows in random places come too late by themselves
+            prefetch_row(x, coming[row])
+            if masks.size:
+                prefetch_row(masks, coming[row])
+            prefetch_row(labels, coming[row])
+    if masks.size:
+        lists, list_row = _lists_from(memory, layer[FEATURE_LISTS], layer[FEATURES_ROW], first // GROUP)
+        list_features(masks, samples, first, last, lists, list_row)
+        for word in range(member, masks.shape[1], members):
+            group = word * (WORD // GROUP)
+            lists, list_row = _lists_from(memory, layer[SAMPLE_LISTS], layer[SAMPLES_ROW], group)
+            list_samples(masks, samples, word, layer[N_IN], lists, list_row)
+
+
+@kernel
+def _lists_from(memory, offset, list_row, group):
+    """Pointer to the list of a group, and elements from list to list."""
+    return at(cast(at(memory, offset), np.int32), group * list_row), list_row
+
+
+@kernel
+def forward_backward(memory, table, masks, labels, samples, row_losses, sync, member, members):
+    """A member's part of all layers forward, the losses of its rows, and the gradients of their outputs."""
+    n_layers, rows = table.shape[0], samples.size
+    before = 1
+    for index in range(n_layers):
+        teams = _column_teams(memory, table, index, members)
+        if teams > 1 or before > 1:  # else a member needs its own rows only
+            _team.barrier(sync, members)
+        before = teams
+        first, last = _team.share(rows, member // teams, members // teams)
+        columns = _padded(memory, table[index, N_OUT]) // teams
+        if first < last:
+            _forward_part(memory, table, index, masks, first, last - first, member % teams * columns, columns)
+    top = table[n_layers - 1]
+    for row in range(first, last):
+        z, dz = at(memory, top[Y] + row * top[Y_ROW]), at(memory, top[DY] + row * top[Y_ROW])
+        row_losses[row] = softmax_row(z, labels, samples[row], dz, top[N_OUT], rows)
+    for index in range(n_layers - 1, 0, -1):
+        here, lower = table[index], table[index - 1]
+        input_gradient(
+            (at(memory, here[W]), here[W_ROW]),
+            (at(memory, here[DY] + first * here[Y_ROW]), here[Y_ROW]),
+            (at(memory, lower[DY] + first * lower[Y_ROW]), lower[Y_ROW]),
+            (at(memory, lower[Y] + first * lower[Y_ROW]), lower[Y_ROW]),
+            True,
+            last - first,
+            here[N_IN],
+            here[N_OUT],
+        )
+
+
+@kernel
+def _forward_part(memory, table, index, masks, first, n_rows, column, columns):
+    """Some rows and columns of a layer's output; pads come out as zeros."""
+    layer = table[index]
+    floor = convert(-np.inf if index == table.shape[0] - 1 else 0.0, memory[0])
+    x = at(memory, layer[X] + first * layer[X_ROW]), layer[X_ROW]
+    w, b = (at(memory, layer[W] + column), layer[W_ROW]), at(memory, layer[B] + column)
+    y = at(memory, layer[Y] + first * layer[Y_ROW] + column), layer[Y_ROW]
+    if index == 0 and masks.size:
+        n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
+        lists, list_row = _lists_from(memory, layer[FEATURE_LISTS], layer[FEATURES_ROW], first // GROUP)
+        listed_forward_rows(x, w, b, y, lists, list_row, n_blocks, n_rows, columns, floor)
+    else:
+        forward_rows(x, w, b, y, n_rows, layer[N_IN], columns, floor)
+
+
+@kernel
+def _column_teams(memory, table, index, members):
+    """Parts of equal width, of four cache lines or more, that a layer's columns are shared out in."""
+    if index == table.shape[0] - 1:  # the loss needs whole rows
+        return 1
+    units = _padded(memory, table[index, N_OUT]) // (4 * _line(memory))
+    teams = 1
+    while units % (2 * teams) == 0 and members % (2 * teams) == 0:
+        teams *= 2
+    return teams
+
+
+@kernel
+def _line(memory):
+    """Elements of a cache line."""
+    return LINE // VECTOR_BYTES * lanes(memory)
+
+
+@kernel
+def _padded(memory, n):
+    """Columns of whole cache lines: full vectors of any width."""
+    return (n + _line(memory) - 1) // _line(memory) * _line(memory)
+
+
+@kernel
+def step_all(memory, table, masks, samples, lr, member, members):
+    """A member's part of every layer's weight gradient and step, in one."""
+    zeros, ones = two_vectors(convert(0.0, lr)), two_vectors(convert(1.0, lr))
+    for index in range(table.shape[0]):
+        layer = table[index]
+        teams = _column_teams(memory, table, index, members)
+        columns = _padded(memory, layer[N_OUT]) // teams
+        column, part, parts = member % teams * columns, member // teams, members // teams
+        dy, dy_row = at(memory, layer[DY] + column), layer[Y_ROW]
+        if index == 0 and masks.size:
+            _step_listed(memory, layer, masks.shape[1], lr, column, columns, part, parts)
+        else:
+            first, last = _team.share(layer[N_IN], part, parts)
+            product_step(
+                at(memory, layer[X] + first),
+                1,
+                layer[X_ROW],
+                dy,
+                dy_row,
+                samples.size,
+                zeros,
+                0,
+                0,
+                at(memory, layer[W] + first * layer[W_ROW] + column),
+                layer[W_ROW],
+                lr,
+                last - first,
+                columns,
+            )
+        if part == 0:
+            b = at(memory, layer[B] + column)
+            product_step(ones, 0, 0, dy, dy_row, samples.size, zeros, 0, 0, b, 0, lr, 1, columns)
+
+
+@kernel
+def _step_listed(memory, layer, n_words, lr, column, columns, part, parts):
+    """Some columns of the first layer's weights, over the samples live in each group of features."""
+    zeros = _wide_zeros(convert(0.0, lr))
+    panel = LISTED_WIDE * lanes(memory)
+    for here in range(
+        column, column + columns, panel
+    ):  # outside, so that a panel of dy stays in the L1 cache
+        # words are dealt in turn, since features in the middle of an image are live more often
+        for word in range(part, n_words, parts):
+            first = word * WORD
+            lists, list_row = _lists_from(memory, layer[SAMPLE_LISTS], layer[SAMPLES_ROW], first // GROUP)
+            listed_product_step(
+                at(memory, layer[X] + first),
+                1,
+                layer[X_ROW],
+                at(memory, layer[DY] + here),
+                layer[Y_ROW],
+                lists,
+                list_row,
+                zeros,
+                0,
+                0,
+                at(memory, layer[W] + first * layer[W_ROW] + here),
+                layer[W_ROW],
+                lr,
+                min(WORD, layer[N_IN] - first),
+                min(panel, column + columns - here),
+            )
