@@ -3,6 +3,8 @@
 from ._jit import kernel
 from ._simd import address, convert, prefetch
 
+LONGEST = 1024  # bytes of a row that is asked for ahead
+
 
 @kernel
 def gather_row(x, sample, scale, target):
@@ -19,10 +21,10 @@ def gather_row(x, sample, scale, target):
 
 @kernel
 def prefetch_row(array, row):
-    """Have a row of an array on its way from memory, where it lies in one piece."""
+    """Have a short row on its way from memory; a long one would push others out of the cache."""
     source = address(array, row, 0)
     size = array.itemsize if array.ndim == 1 else array.shape[1] * array.itemsize
-    if array.strides[array.ndim - 1] == array.itemsize:
+    if array.strides[array.ndim - 1] == array.itemsize and size <= LONGEST:
         for line in range(0, size, 64):
             prefetch(source, line)
         prefetch(source, size - 1)

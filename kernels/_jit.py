@@ -10,6 +10,7 @@ from pathlib import Path
 
 import llvmlite
 import numba
+import numpy as np
 from numba.core import caching, config, types
 
 from . import machine
@@ -101,6 +102,7 @@ class Entry:
         self._outputs = outputs
         self._names = body.__code__.co_varnames[: body.__code__.co_argcount]
         self._compiling = threading.Lock()
+        self._ready = set()  # kinds of arguments that there is a variant for
         self._call = self._compile_and_call
 
     def __call__(self, *args):
@@ -115,16 +117,18 @@ class Entry:
 
     def compile(self, *args):
         """Have the variant for these arguments ready, from the cache or compiled."""
-        signature = tuple(self._normal_type(name, arg) for name, arg in zip(self._names, args, strict=True))
+        kinds = tuple((arg.dtype, arg.ndim) if isinstance(arg, np.ndarray) else type(arg) for arg in args)
         with self._compiling:
-            if signature in self.dispatcher.overloads:
+            if kinds in self._ready:
                 return
+            signature = tuple(self._normal_type(*pair) for pair in zip(self._names, args, strict=True))
             if not self.dispatcher.signatures and code_folder() is not None:
                 self.dispatcher._cache = _Cache(self.dispatcher.py_func)
             self.dispatcher.disable_compile(False)
             self.dispatcher.compile(signature)
             self.dispatcher.disable_compile()  # from now on arguments are converted to a variant that exists
             self._call = self.dispatcher
+            self._ready.add(kinds)
 
     def _normal_type(self, name, arg):
         kind = numba.typeof(arg)

@@ -147,9 +147,13 @@ class _Call:
         try:
             self._outcomes[member] = self.body(*self.args, self.sync, member, self.members), None
         except BaseException as error:
-            self.sync[ORDERS], self.sync[ARRIVALS] = 0, BROKEN
+            self.break_up()
             self._outcomes[member] = None, error
         self._bell.put(member)
+
+    def break_up(self):
+        """Have no member wait for another any more."""
+        self.sync[ORDERS], self.sync[ARRIVALS] = 0, BROKEN
 
     def wait(self, interrupt=lambda: None):
         """Wait for all members, through Ctrl-C too; what member 0 returned, or the first error."""
@@ -233,32 +237,23 @@ def march(body, args, batch_work, stop):
     The caller waits in Python, so that Ctrl-C arrives: it sets `stop`, waits for the members and goes on up.
     """
     call = _Call(body, args, size(batch_work, BATCH_WORK))
-    go, called_off = threading.Event(), []
-
-    def run(member):
-        go.wait()
-        if not called_off:
-            call.take_part(member)
+    members = [
+        threading.Thread(target=call.take_part, args=(member,), daemon=True, name="fastmlp")
+        for member in range(call.members)
+    ]
 
     def interrupt():
         stop[0] = 1
 
-    members = [
-        threading.Thread(target=run, args=(member,), daemon=True, name="fastmlp")
-        for member in range(call.members)
-    ]
     try:
         for thread in members:
             thread.start()
-        go.set()
         return call.wait(interrupt)
     except BaseException:
         interrupt()
-        if not go.is_set():
-            called_off.append(True)
+        call.break_up()  # some may wait for one that was never started
         raise
     finally:
-        go.set()
         for thread in members:
             if thread.ident is not None:  # it was started
                 thread.join()

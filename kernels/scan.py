@@ -37,7 +37,7 @@ def scan(x):
 
 @entry()
 def _scan(x, sync, member, members):
-    largest, filled = np.uint64(0), 0
+    largest, filled = magnitude(x.dtype.type(0)), 0
     step = x.strides[1] // x.itemsize
     for i in range(x.shape[0]):
         row = address(x, i, 0)
@@ -51,21 +51,21 @@ def _scan(x, sync, member, members):
                 bits = magnitude(row[j * step])
                 largest = max(largest, bits)
                 filled += bits != 0
-    return largest, filled
+    return np.uint64(largest), filled
 
 
 @intrinsic
 def magnitude(typingctx, value):
-    """The bits of |value| as uint64: they grow with the magnitude, infinity and NaN above all others."""
+    """The bits of |value| as an integer: they grow with the magnitude, infinity and NaN above all others."""
+    result = {8: types.uint8, 32: types.uint32, 64: types.uint64}[value.bitwidth]
 
     def generate(context, builder, signature, args):
         if value == types.uint8:
-            return builder.zext(args[0], ir.IntType(64))
+            return args[0]
         whole = ir.IntType(value.bitwidth)
-        bits = builder.and_(builder.bitcast(args[0], whole), whole(2 ** (value.bitwidth - 1) - 1))
-        return builder.zext(bits, ir.IntType(64)) if value.bitwidth < 64 else bits
+        return builder.and_(builder.bitcast(args[0], whole), whole(2 ** (value.bitwidth - 1) - 1))
 
-    return types.uint64(value), generate
+    return result(value), generate
 
 
 def zero_masks(x, masks):
