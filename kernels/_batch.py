@@ -30,7 +30,7 @@ from .arena import (
     Y,
 )
 from .linear import forward_rows, input_gradient, listed_forward_rows
-from .softmax import softmax_row
+from .softmax import exp_row, finish_row
 
 _wide_zeros = stack_of(LISTED_WIDE)
 
@@ -79,10 +79,14 @@ def forward_backward(memory, table, masks, labels, samples, row_losses, sync, me
         columns = _padded(memory, table[index, N_OUT]) // teams
         if first < last:
             _forward_part(memory, table, index, masks, first, last - first, member % teams * columns, columns)
-    top = table[n_layers - 1]
+    top, n_classes = table[n_layers - 1], table[n_layers - 1, N_OUT]
+    logits, dlogits = at(memory, top[Y]), at(memory, top[DY])
     for row in range(first, last):
-        z, dz = at(memory, top[Y] + row * top[Y_ROW]), at(memory, top[DY] + row * top[Y_ROW])
-        row_losses[row] = softmax_row(z, labels, samples[row], dz, top[N_OUT], rows)
+        place = row * top[Y_ROW]
+        row_losses[row] = exp_row(at(logits, place), at(dlogits, place), n_classes)
+    for row in range(first, last):
+        z, dz = at(logits, row * top[Y_ROW]), at(dlogits, row * top[Y_ROW])
+        row_losses[row] = finish_row(z, row_losses[row], labels, samples[row], dz, n_classes, rows)
     for index in range(n_layers - 1, 0, -1):
         here, lower = table[index], table[index - 1]
         input_gradient(

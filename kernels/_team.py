@@ -12,7 +12,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from . import machine
-from ._jit import kernel
+from ._jit import entry, kernel
 from ._simd import address
 
 # Spins before a waiting member gives its processor away: about 20 µs, some two hundred barriers.
@@ -25,7 +25,11 @@ SHARE_UNIT = 8
 # parked team, which takes up to 30 µs to wake; 1 µs for a batch of an epoch, whose barriers take 0.1 µs.
 CALL_WORK, BATCH_WORK = 8_000_000, 100_000
 
+# Looks at a word before a worker of a parked team, or its caller, sleeps: about 100 µs.
+SPINS_AWAKE = 3000
 SECONDS_TO_SIGNALS = 0.1
+
+ON_X86 = llvm.get_default_triple().startswith(("x86_64", "i686"))
 
 ARRIVALS, ORDERS, STALLS = 0, 8, 16  # words that a team shares, each on its own cache line
 BROKEN = 1 << 62  # arrivals from which on no barrier holds, because a member has failed
@@ -81,7 +85,7 @@ def _cycles(typingctx):
     """Processor cycles that have passed; 0 where a program may not read them."""
 
     def generate(context, builder, signature, args):
-        if not llvm.get_default_triple().startswith(("x86_64", "i686")):
+        if not ON_X86:
             return ir.IntType(64)(0)
         kind = ir.FunctionType(ir.IntType(64), [])
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.readcyclecounter"), [])
@@ -122,6 +126,30 @@ def share(n, member, members):
     return first, min(n, units * (member + 1) // members * SHARE_UNIT)
 
 
+@entry()
+def _await_change(words, index, before):
+    """Wait, not for long, until a word that another thread writes is no longer what it was before."""
+    word = address(words, index, 0)
+    for _ in range(SPINS_AWAKE):
+        if read_shared(word) != before:
+            return True
+        _pause()
+    return False
+
+
+@intrinsic
+def _pause(typingctx):
+    """Let the processor rest for some cycles."""
+
+    def generate(context, builder, signature, args):
+        if ON_X86:
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 # --- outside ---------------------------------------------------------------------------------------------
 
 
@@ -139,6 +167,7 @@ class _Call:
         self.body, self.args, self.members = body, args, members
         self.sync = _new_sync()
         self._outcomes = [None] * members
+        self._done = np.zeros(8 * members, np.int64)  # a word a member, each on its own cache line
         self._bell = queue.SimpleQueue()
         body.compile(*args, self.sync, 0, members)
 
@@ -149,11 +178,17 @@ class _Call:
         except BaseException as error:
             self.break_up()
             self._outcomes[member] = None, error
+        self._done[8 * member] = 1
         self._bell.put(member)
 
     def break_up(self):
         """Have no member wait for another any more."""
         self.sync[ORDERS], self.sync[ARRIVALS] = 0, BROKEN
+
+    def expect(self):
+        """Wait for all members as long as a waking thread would take."""
+        for member in range(self.members):
+            _await_change(self._done, 8 * member, 0)
 
     def wait(self, interrupt=lambda: None):
         """Wait for all members, through Ctrl-C too; what member 0 returned, or the first error."""
@@ -179,6 +214,7 @@ class _Parked:
     def __init__(self):
         self.lent = threading.Lock()
         self._inboxes = []
+        self._calls = np.zeros(1, np.int64)
 
     def run(self, call):
         """Have a call done by the workers, its caller as member 0."""
@@ -188,12 +224,16 @@ class _Parked:
             self._inboxes.append(inbox)
         for member in range(1, call.members):
             self._inboxes[member - 1].put((call, member))
+        self._calls[0] += 1
         call.take_part(0)
+        call.expect()
         return call.wait()
 
-    @staticmethod
-    def _work(inbox):
+    def _work(self, inbox):
         while True:
+            seen = self._calls[0]
+            if inbox.empty():  # the next call often comes at once, and waking takes longer than looking
+                _await_change(self._calls, 0, seen)
             call, member = inbox.get()
             call.take_part(member)
             del call  # a waiting worker holds nobody's arrays

@@ -26,7 +26,7 @@ def sgd_step(w, dw, lr):
     Twin: `fastmlp.reference.sgd_step`.
     """
     matrices = (w, dw) if w.ndim == 2 else (w[None], dw[None])
-    _team.share_out(_sgd_step, 16 * w.size, *matrices, w.dtype.type(lr))
+    _team.share_out(_sgd_step, 8 * w.size, *matrices, w.dtype.type(lr))
 
 
 @entry("w")

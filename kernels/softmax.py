@@ -14,6 +14,7 @@ from ._simd import (
     larger,
     largest_lane,
     load,
+    log,
     rows_of,
     splat,
     store,
@@ -46,41 +47,50 @@ def softmax_cross_entropy(logits, labels, dlogits, losses):
 def _softmax_cross_entropy(logits, labels, dlogits, losses, sync, member, members):
     batch, n_classes = logits.shape
     first, last = _team.share(batch, member, members)
+    # two short loops: a processor works on several rows at once where they fit in its window
     for row in range(first, last):
-        losses[row] = softmax_row(
-            rows_of(logits, row)[0], labels, row, rows_of(dlogits, row)[0], n_classes, batch
-        )
+        losses[row] = exp_row(rows_of(logits, row)[0], rows_of(dlogits, row)[0], n_classes)
+    for row in range(first, last):
+        z, dz = rows_of(logits, row)[0], rows_of(dlogits, row)[0]
+        losses[row] = finish_row(z, losses[row], labels, row, dz, n_classes, batch)
 
 
 @kernel
-def softmax_row(z, labels, sample, dz, n_classes, batch):
-    """One row: writes dz, returns the loss; `sample` is its row of labels."""
+def exp_row(z, dz, n_classes):
+    """Write exp(z - max) of a row to dz; returns the maximum as float64."""
     width = lanes(z)
     lowest = convert(-np.inf, z[0])
     top_lanes = splat(lowest)
     for c in range(0, n_classes, width):
-        top_lanes = larger(top_lanes, keep_first(load(at(z, c), n_classes - c), n_classes - c, lowest))
+        left = n_classes - c
+        top_lanes = larger(top_lanes, keep_first(load(at(z, c), left), left, lowest))
     top = largest_lane(top_lanes)
     for c in range(0, n_classes, width):
         store(exp(sub(load(at(z, c), n_classes - c), splat(top))), at(dz, c), n_classes - c)
-    total = convert(0.0, top)
+    return np.float64(top)
+
+
+@kernel
+def finish_row(z, top, labels, sample, dz, n_classes, batch):
+    """Turn what exp_row wrote to dz into the gradient; returns the loss. `sample` is its row of labels."""
+    width = lanes(z)
+    total = convert(0.0, z[0])
     for c in range(n_classes):
         total += dz[c]
-    share = convert(batch, top)
-    log_total = np.log(np.float64(total)) + np.float64(top)
+    share = convert(batch, total)
+    log_total = log(np.float64(total)) + top
     if labels.ndim == 1:
         label = labels[sample]
-        likely = (dz[label] / total - convert(1.0, top)) / share
+        likely = (dz[label] / total - convert(1.0, total)) / share
         for c in range(0, n_classes, width):
-            store(
-                div(div(load(at(dz, c), n_classes - c), splat(total)), splat(share)), at(dz, c), n_classes - c
-            )
+            left = n_classes - c
+            store(div(div(load(at(dz, c), left), splat(total)), splat(share)), at(dz, c), left)
         dz[label] = likely
         return log_total - np.float64(z[label])
     loss = 0.0
     for c in range(n_classes):
         y = labels[sample, c]
-        dz[c] = (dz[c] / total - convert(y, top)) / share
+        dz[c] = (dz[c] / total - convert(y, total)) / share
         if y > 0:  # a class of no weight adds nothing, even where its logit is -inf
             loss += y * (log_total - np.float64(z[c]))
     return loss
