@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 
-from fastmlp import DataLoader, DigitsClassifier, fit, load_mnist, set_num_threads, train_epoch
+from fastmlp import DataLoader, DigitsClassifier, fit, kernels, load_mnist, set_num_threads, train_epoch
 
 EPOCHS = 3
 
@@ -193,3 +194,63 @@ def output_of(command):
         pytest.fail(f"no end after two minutes: {process.communicate()}")
     assert process.returncode == 0, err
     return out
+
+
+# --- the parked team -------------------------------------------------------------------------------------
+
+
+def forward(n_threads=None):
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((70, 300), (300, 65), (65,)))
+    y = np.empty((70, 65), np.float32)
+    if n_threads is not None:
+        set_num_threads(n_threads)
+    kernels.linear_relu_forward(x, w, b, y)
+    return y.tobytes()
+
+
+def test_a_kernel_is_shared_out_among_as_many_as_asked_for():
+    alone = forward(1)
+    assert [forward(n) for n in (2, 3, 5)] == [alone] * 3
+    assert sum(thread.name == "fastmlp" for thread in threading.enumerate()) >= 4
+
+
+def test_a_parked_team_is_lent_to_one_caller_at_a_time():
+    alone, results = forward(1), []
+    set_num_threads(3)
+    callers = [
+        threading.Thread(target=lambda: results.extend(forward() for _ in range(50))) for _ in range(4)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert results == [alone] * 200
+
+
+# --- beside other programs -------------------------------------------------------------------------------
+
+
+def epoch_seconds(model, loader, n):
+    seconds = []
+    for _ in range(n):
+        start = time.perf_counter()
+        train_epoch(model, loader, lr=1e-6)
+        seconds.append(time.perf_counter() - start)
+    return np.array(seconds)
+
+
+def test_a_busy_machine_slows_a_team_down_and_does_not_stop_it():
+    X, y, *_ = load_mnist()
+    model, loader = make_model(), DataLoader(X, y, 128, shuffle=True, seed=0)
+    epoch_seconds(model, loader, 3)
+    idle = np.median(epoch_seconds(model, loader, 15))
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        time.sleep(0.3)
+        busy = epoch_seconds(model, loader, 15)
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
+    assert np.median(busy) <= 4 * idle and busy.max() <= 1
