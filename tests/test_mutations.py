@@ -29,8 +29,8 @@ BREAKS = {
     ),
     "the mean over the batch left out": Break(
         "softmax.py",
-        "share = convert(batch, top)",
-        "share = convert(1, top)",
+        "share = convert(batch, total)",
+        "share = convert(1, total)",
         "test_softmax.py::test_the_gradient_is_of_the_mean_over_the_batch[float32]",
     ),
     "a label shifted": Break(
