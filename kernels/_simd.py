@@ -178,23 +178,23 @@ def first_lanes(builder, vector, count):
 
 def load_vector(builder, pointer, vector, mask=None):
     """Load a vector from any element's address; lanes outside the mask are zero and not touched."""
+    place = builder.bitcast(pointer, vector.as_pointer())
+    align = _bytes_of(vector.element)
     if mask is None:
-        place = builder.bitcast(pointer, vector.as_pointer())
-        return builder.load(place, align=_bytes_of(vector.element))
-    zero = constant(vector, 0.0)
+        return builder.load(place, align=align)
     return _call(
-        builder, "masked.load", vector, [pointer, I32(_bytes_of(vector.element)), mask, zero], vector, ".p0"
+        builder, "masked.load", vector, [place, I32(align), mask, constant(vector, 0.0)], vector, ".p0"
     )
 
 
 def store_vector(builder, value, pointer, mask=None):
     """Store a vector at any element's address; lanes outside the mask are not touched."""
+    place = builder.bitcast(pointer, value.type.as_pointer())
+    align = _bytes_of(value.type.element)
     if mask is None:
-        place = builder.bitcast(pointer, value.type.as_pointer())
-        builder.store(value, place, align=_bytes_of(value.type.element))
-        return
-    align = I32(_bytes_of(value.type.element))
-    _call(builder, "masked.store", value.type, [value, pointer, align, mask], ir.VoidType(), ".p0")
+        builder.store(value, place, align=align)
+    else:
+        _call(builder, "masked.store", value.type, [value, place, I32(align), mask], ir.VoidType(), ".p0")
 
 
 def prefetch_line(builder, pointer, cache=3):
