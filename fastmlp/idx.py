@@ -348,7 +348,7 @@ def _read_pair(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8],
 def _find(folder: Path, part: str, kind: str) -> Path:
     """Find the file of a part, `train` or `t10k|test`, and a kind, `images` or `labels`."""
     if not folder.exists():
-        raise FileNotFoundError(f"{folder}: found no such folder, expected one of four IDX files")
+        raise FileNotFoundError(f"{folder}: found no such folder, expected one that holds four IDX files")
     if not folder.is_dir():
         raise ValueError(f"{folder}: found a file, expected a folder of four IDX files")
     name = f"{kind}-idx{3 if kind == 'images' else 1}-ubyte"

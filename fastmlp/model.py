@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import math
-import operator
 import os
 import threading
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastmlp import kernels
 
-from . import storage
+from . import options, storage
 from .data import DataLoader, prepare_inputs, prepare_labels
 
 _LINE = 64  # bytes; arenas start on a cache line, as the kernels' plan wants
@@ -76,11 +75,11 @@ class MLP:
         ops: ModuleType,
     ) -> None:
         """Check the configuration and make parameters, all zero."""
-        self.sizes = _check_sizes(sizes)
-        self.dtype = _check_dtype(dtype)
-        self.scale = _check_scale(scale, self.dtype)
-        self.image_shape = _check_image_shape(image_shape, self.n_in)
-        self.class_names = _check_class_names(class_names, self.n_classes)
+        self.sizes = options.check_sizes(sizes)
+        self.dtype = options.check_dtype(dtype)
+        self.scale = options.check_scale(scale, self.dtype)
+        self.image_shape = options.check_image_shape(image_shape, self.n_in)
+        self.class_names = options.check_class_names(class_names, self.n_classes)
         self.ops = ops
         self._training = threading.Lock()
         self._scale = self.dtype.type(self.scale)
@@ -555,55 +554,4 @@ def _check_weight(name: str, values: Any, shape: tuple[int, ...], dtype: np.dtyp
         checked = array.astype(dtype)
     if not np.isfinite(checked).all():
         raise ValueError(f"{name} has NaN or infinite elements in {dtype}")
-    return checked
-
-
-def _check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    try:
-        checked = tuple(operator.index(width) for width in sizes)
-    except TypeError:
-        checked = ()
-    if len(checked) < 2 or min(checked) < 1:
-        raise ValueError(
-            f"sizes is {sizes!r}, expected two or more widths of at least 1, such as [784, 128, 10]"
-        )
-    return checked
-
-
-def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    checked = np.dtype(dtype)
-    if checked not in (np.float32, np.float64):
-        raise ValueError(f"dtype is {checked}, expected float32 or float64")
-    return checked
-
-
-def _check_scale(scale: float, dtype: np.dtype[Any]) -> float:
-    try:
-        checked = float(scale)
-    except (TypeError, ValueError):
-        raise ValueError(f"scale is {scale!r}, expected a number such as 1 / 255") from None
-    with np.errstate(over="ignore", under="ignore"):
-        rounded = dtype.type(checked)
-    if not np.isfinite(rounded) or rounded == 0:
-        raise ValueError(f"scale is {scale!r}, expected a finite number other than 0 in {dtype}")
-    return checked
-
-
-def _check_image_shape(image_shape: Sequence[int] | None, n_in: int) -> tuple[int, ...] | None:
-    if image_shape is None:
-        return None
-    checked = tuple(operator.index(side) for side in image_shape)
-    if min(checked, default=0) < 1 or math.prod(checked) != n_in:
-        raise ValueError(
-            f"image_shape is {image_shape!r}, expected sides whose product is {n_in}, the input width"
-        )
-    return checked
-
-
-def _check_class_names(class_names: Sequence[str] | None, n_classes: int) -> tuple[str, ...] | None:
-    if class_names is None:
-        return None
-    checked = tuple(str(name) for name in class_names)
-    if len(checked) != n_classes:
-        raise ValueError(f"class_names has {len(checked)} names, expected {n_classes}, one a class")
     return checked
