@@ -294,12 +294,6 @@ def fma(typingctx, a, b, c):
 
 
 @intrinsic
-def scalar_fma(typingctx, a, b, c):
-    """`a * b + c` of scalars with one rounding."""
-    return a(a, a, a), lambda context, builder, signature, args: builder.fma(*args)
-
-
-@intrinsic
 def keep_first(typingctx, value, count, fill):
     """Vector with the scalar `fill` in every lane from `count` on."""
 
