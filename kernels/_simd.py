@@ -274,7 +274,6 @@ def _larger(builder, a, b):
 
 
 sub = _elementwise("a - b", lambda builder, a, b: builder.fsub(a, b))
-mul = _elementwise("a * b", lambda builder, a, b: builder.fmul(a, b))
 div = _elementwise("a / b", lambda builder, a, b: builder.fdiv(a, b))
 larger = _elementwise("the larger lanes; where one of both is NaN, those of a", _larger)
 where_positive = _elementwise(
