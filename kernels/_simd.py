@@ -106,7 +106,10 @@ def prefetch(typingctx, pointer, n):
 
     def generate(context, builder, signature, args):
         data = builder.bitcast(args[0], ir.IntType(8).as_pointer())
-        prefetch_line(builder, builder.gep(data, [args[1]]), cache=2)
+        line = builder.gep(data, [args[1]])
+        kind = ir.FunctionType(ir.VoidType(), [line.type, I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [line, I32(0), I32(2), I32(1)])  # to read, into the L2 cache, data
         return context.get_dummy_value()
 
     return types.void(pointer, types.intp), generate
@@ -195,14 +198,6 @@ def store_vector(builder, value, pointer, mask=None):
         builder.store(value, place, align=align)
     else:
         _call(builder, "masked.store", value.type, [value, place, I32(align), mask], ir.VoidType(), ".p0")
-
-
-def prefetch_line(builder, pointer, cache=3):
-    """Ask for a cache line to read: 3 brings it into the L1 cache, 2 into the L2 cache."""
-    data = builder.bitcast(pointer, ir.IntType(8).as_pointer())
-    kind = ir.FunctionType(ir.VoidType(), [data.type, I32, I32, I32])
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [data, I32(0), I32(cache), I32(1)])
 
 
 def fused(builder, a, b, c):

@@ -20,7 +20,6 @@ from ._simd import (
     fused,
     lanes,
     load_vector,
-    prefetch_line,
     store_vector,
     vector_of,
 )
@@ -47,9 +46,6 @@ def emit_tile(builder, args, rows, vectors, end):
 
     accumulators = [load_vector(builder, place(start, start_row, r, v), vector, mask) for r, v in cells]
     a_rows = [builder.mul(a_row, I64(r)) for r in range(rows)]
-    if end == "step":  # what the end will read and write is on its way meanwhile
-        for r, v in cells:
-            prefetch_line(builder, place(c, c_row, r, v))
     before, loop, after = (
         builder.block,
         builder.append_basic_block("inner"),
