@@ -113,7 +113,7 @@ def forward_tiles(x, w, b, y, times):
     start, floor = address(b, 0, 0), x.dtype.type(0)
     for _ in range(times):
         product(
-            x_first, x_row, 1, w_first, w_row, n_in, start, 0, 1, y_first, y_row, floor, x.shape[0], n_out
+            x_first, x_row, 1, w_first, w_row, n_in, start, 0, 1, y_first, y_row, floor, x.shape[0], n_out, ()
         )
 
 
@@ -125,5 +125,5 @@ def step_tiles(x, dy, w, lr, times):
     zeros = two_vectors(x.dtype.type(0))
     for _ in range(times):
         product_step(
-            x_first, 1, x_row, dy_first, dy_row, x.shape[0], zeros, 0, 0, w_first, w_row, lr, n_in, n_out
+            x_first, 1, x_row, dy_first, dy_row, x.shape[0], zeros, 0, 0, w_first, w_row, lr, n_in, n_out, ()
         )

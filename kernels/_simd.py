@@ -106,10 +106,7 @@ def prefetch(typingctx, pointer, n):
 
     def generate(context, builder, signature, args):
         data = builder.bitcast(args[0], ir.IntType(8).as_pointer())
-        line = builder.gep(data, [args[1]])
-        kind = ir.FunctionType(ir.VoidType(), [line.type, I32, I32, I32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [line, I32(0), I32(2), I32(1)])  # to read, into the L2 cache, data
+        ask_for(builder, builder.gep(data, [args[1]]), "read")
         return context.get_dummy_value()
 
     return types.void(pointer, types.intp), generate
@@ -166,6 +163,15 @@ def broadcast(builder, scalar, count):
     undefined = ir.Constant(ir.VectorType(scalar.type, count), ir.Undefined)
     one = builder.insert_element(undefined, scalar, I32(0))
     return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(I32, count), [0] * count))
+
+
+def ask_for(builder, pointer, use):
+    """Have a cache line on its way: to "read" it into the L2 cache, to "write" it into the L1 cache."""
+    line = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [line.type, I32, I32, I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    rw, locality = {"read": (0, 2), "write": (1, 3)}[use]
+    builder.call(function, [line, I32(rw), I32(locality), I32(1)])  # 1: data, not code
 
 
 def constant(vector, number):

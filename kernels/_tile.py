@@ -5,7 +5,7 @@ multiply-adds, whatever the tile's shape, the vector's width or the number of th
 """
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from . import machine
@@ -14,6 +14,8 @@ from ._lists import GROUP, LIST_HEADER
 from ._simd import (
     I32,
     I64,
+    VECTOR_BYTES,
+    ask_for,
     at,
     broadcast,
     first_lanes,
@@ -30,13 +32,16 @@ from ._simd import (
 MANY_REGISTERS = machine.vector_registers() == 32
 ROWS = (8, 4, 2, 1) if MANY_REGISTERS else (6, 4, 2, 1)
 WIDE = 2
-LISTED_ROWS = (4, 2, 1)
+LISTED_ROWS = (4, 1)
 LISTED_WIDE = 4 if MANY_REGISTERS else 2
+# Of A, which every panel of columns reads again: as much as stays in the L2 cache beside other things.
+BLOCK_BYTES = 1 << 18
 
 
 def emit_tile(builder, args, rows, vectors, end):
     """Emit one tile of `rows` by `vectors`; `args` as make_tile says. A single vector is masked."""
-    a, a_row, a_k, b, b_k, n_k, start, start_row, c, c_row, scalar, _, columns_left, *ks = args
+    a, a_row, a_k, b, b_k, n_k, start, start_row, c, c_row, scalar, row, _, columns_left, *look_ups = args
+    numbers, values, ks = look_ups
     vector = vector_of(scalar.type)
     mask = first_lanes(builder, vector, columns_left) if vectors == 1 else None
     cells = [(r, v) for r in range(rows) for v in range(vectors)]
@@ -44,8 +49,16 @@ def emit_tile(builder, args, rows, vectors, end):
     def place(base, row_step, r, v):
         return builder.gep(base, [builder.add(builder.mul(row_step, I64(r)), I64(v * vector.count))])
 
+    def load(pointer, index):
+        return builder.load(builder.gep(pointer, [index]))
+
     accumulators = [load_vector(builder, place(start, start_row, r, v), vector, mask) for r, v in cells]
-    a_rows = [builder.mul(a_row, I64(r)) for r in range(rows)]
+    row_numbers = [builder.add(row, I64(r)) for r in range(rows)]
+    if numbers and end == "floor":
+        row_numbers = [load(numbers, number) for number in row_numbers]
+    a_rows = [builder.mul(a_row, number) for number in row_numbers]
+    for r, v in cells:  # wide layers lie in a far cache: have the output here by the time the sums are done
+        ask_for(builder, place(c, c_row, r, v), "write")
     before, loop, after = (
         builder.block,
         builder.append_basic_block("inner"),
@@ -55,15 +68,26 @@ def emit_tile(builder, args, rows, vectors, end):
     builder.position_at_end(loop)
     k, a_next, b_next = (builder.phi(kind) for kind in (I64, a.type, b.type))
     sums = [builder.phi(vector) for _ in cells]
+    a_now, b_now = a_next, b_next
+    here = a_here = builder.sext(load(ks, k), I64) if ks else k
     if ks:
-        here = builder.sext(builder.load(builder.gep(ks[0], [k])), I64)
-        a_now, b_now = builder.gep(a, [builder.mul(here, a_k)]), builder.gep(b, [builder.mul(here, b_k)])
-    else:
-        a_now, b_now = a_next, b_next
+        b_now = builder.gep(b, [builder.mul(here, b_k)])
+    if numbers and end == "step":
+        a_here = load(numbers, here)
+    if a_here is not k:
+        a_now = builder.gep(a, [builder.mul(a_here, a_k)])
     columns = [load_vector(builder, place(b_now, I64(0), 0, v), vector, mask) for v in range(vectors)]
+    if (
+        end == "floor" and vectors == WIDE and not ks
+    ):  # the weights of the next panel, no row of which is near
+        for v in range(vectors):
+            ask_for(builder, place(b_now, I64(0), 0, vectors + v), "read")
     following = [builder.add(k, I64(1)), builder.gep(a_next, [a_k]), builder.gep(b_next, [b_k])]
     for r in range(rows):
-        factor = broadcast(builder, builder.load(builder.gep(a_now, [a_rows[r]])), vector.count)
+        factor = load(a_now, a_rows[r])
+        if factor.type != scalar.type:
+            factor = load(values, builder.zext(factor, I64))
+        factor = broadcast(builder, factor, vector.count)
         following += [fused(builder, factor, columns[v], sums[r * vectors + v]) for v in range(vectors)]
     for phi, first, again in zip(
         [k, a_next, b_next, *sums], [I64(0), a, b, *accumulators], following, strict=True
@@ -109,12 +133,12 @@ def _emit_best_tile(builder, args, heights, wide, end):
         return no
 
     for rows in heights:
-        lower = choose(builder.icmp_signed(">=", args[11], I64(rows)))
+        lower = choose(builder.icmp_signed(">=", args[12], I64(rows)))
         vectors = wide
         while vectors:
             width = vectors * vector_of(args[10].type).count
             # a single vector is masked, so it fits whatever is left
-            narrower = choose(builder.icmp_signed(">=", args[12], I64(width if vectors > 1 else 1)))
+            narrower = choose(builder.icmp_signed(">=", args[13], I64(width if vectors > 1 else 1)))
             emit_tile(builder, args, rows, vectors, end)
             ends.append((I64(rows), builder.block))
             builder.branch(done)
@@ -130,7 +154,7 @@ def _emit_best_tile(builder, args, heights, wide, end):
     return height
 
 
-def make_tile(end):
+def make_tile(end, listed=False):
     """Make the intrinsic that computes one tile, as tall and wide as fits, and returns its rows.
 
     a, a_row, a_k : pointer to A, elements from row to row and from k to k
@@ -139,34 +163,43 @@ def make_tile(end):
     start, start_row : where the accumulators start from, elements from row to row
     c, c_row : the output
     scalar : end "floor" stores max(acc, scalar), NaN kept; end "step" stores fma(-scalar, acc, c)
+    row : number of the first row of A
     rows_left, columns_left : of the output from here on; two vectors where they fit, else up to one
+    picks : (), or numbers, int64, and values. A is then read where a data set lies: row r is its row
+        numbers[r], in a tile that steps, where A is transposed, k is its row numbers[k]; and a byte of A
+        stands for values[byte]
+    ks : None, or for a `listed` tile the n_k ascending numbers, int32, that stand for all k
     """
+    heights, wide = (LISTED_ROWS, LISTED_WIDE) if listed else (ROWS, WIDE)
 
     @intrinsic
     def tile(
-        typingctx, a, a_row, a_k, b, b_k, n_k, start, start_row, c, c_row, scalar, rows_left, columns_left
+        typingctx,
+        a,
+        a_row,
+        a_k,
+        b,
+        b_k,
+        n_k,
+        start,
+        start_row,
+        c,
+        c_row,
+        scalar,
+        row,
+        rows_left,
+        columns_left,
+        picks,
+        ks,
     ):
         def generate(context, builder, signature, args):
-            return _emit_best_tile(builder, args, ROWS, WIDE, end)
+            *args, picked, listed_ks = args
+            numbers, values = cgutils.unpack_tuple(builder, picked) if picks.count else (None, None)
+            look_ups = numbers, values, listed_ks if listed else None
+            return _emit_best_tile(builder, (*args, *look_ups), heights, wide, end)
 
         n = types.intp
-        return n(a, n, n, b, n, n, start, n, c, n, a.dtype, n, n), generate
-
-    return tile
-
-
-def make_listed_tile(end):
-    """Make the intrinsic of a tile that runs over the n_k ascending numbers at `ks`, int32, not all k."""
-
-    @intrinsic
-    def tile(
-        typingctx, a, a_row, a_k, b, b_k, n_k, start, start_row, c, c_row, scalar, rows_left, columns_left, ks
-    ):
-        def generate(context, builder, signature, args):
-            return _emit_best_tile(builder, args, LISTED_ROWS, LISTED_WIDE, end)
-
-        n = types.intp
-        return n(a, n, n, b, n, n, start, n, c, n, a.dtype, n, n, ks), generate
+        return n(a, n, n, b, n, n, start, n, c, n, c.dtype, n, n, n, picks, ks), generate
 
     return tile
 
@@ -175,33 +208,42 @@ def make_product(end):
     """Make the kernel of a whole matrix product whose tiles have this end.
 
     Arguments as of a tile, with the output's `rows` and `columns`, and `start_column`: 1, or 0 where every
-    panel starts from the same vectors. Row groups run inside a panel of columns, which stays in the cache.
+    panel starts from the same vectors. Row groups run inside a panel of columns, which stays in the cache;
+    panels run inside a block of rows, which does so too.
     """
     tile = make_tile(end)
 
     @kernel
-    def product(a, a_row, a_k, b, b_k, n_k, start, start_row, start_column, c, c_row, scalar, rows, columns):
-        column = 0
-        while column < columns:
-            left = columns - column
-            row = 0
-            while row < rows:
-                row += tile(
-                    at(a, row * a_row),
-                    a_row,
-                    a_k,
-                    at(b, column),
-                    b_k,
-                    n_k,
-                    at(start, row * start_row + column * start_column),
-                    start_row,
-                    at(c, row * c_row + column),
-                    c_row,
-                    scalar,
-                    rows - row,
-                    left,
-                )
-            column += panel_width(c, left, WIDE)
+    def product(
+        a, a_row, a_k, b, b_k, n_k, start, start_row, start_column, c, c_row, scalar, rows, columns, picks
+    ):
+        block = _block_of_rows(c, n_k)
+        for first in range(0, rows, block):
+            column = 0
+            while column < columns:
+                left = columns - column
+                row = first
+                last = min(rows, first + block)
+                while row < last:
+                    row += tile(
+                        a,
+                        a_row,
+                        a_k,
+                        at(b, column),
+                        b_k,
+                        n_k,
+                        at(start, row * start_row + column * start_column),
+                        start_row,
+                        at(c, row * c_row + column),
+                        c_row,
+                        scalar,
+                        row,
+                        last - row,
+                        left,
+                        picks,
+                        None,
+                    )
+                column += panel_width(c, left, WIDE)
 
     return product
 
@@ -211,7 +253,7 @@ def make_listed_product(end):
 
     lists, list_row : pointer to the first group's list (`_lists`), elements from list to list
     """
-    tile = make_listed_tile(end)
+    tile = make_tile(end, listed=True)
 
     @kernel
     def product(
@@ -230,6 +272,7 @@ def make_listed_product(end):
         scalar,
         rows,
         columns,
+        picks,
     ):
         column = 0
         while column < columns:
@@ -240,7 +283,7 @@ def make_listed_product(end):
                 group_end = min(rows, row + GROUP)
                 while row < group_end:
                     row += tile(
-                        at(a, row * a_row),
+                        a,
                         a_row,
                         a_k,
                         at(b, column),
@@ -251,13 +294,22 @@ def make_listed_product(end):
                         at(c, row * c_row + column),
                         c_row,
                         scalar,
+                        row,
                         group_end - row,
                         left,
+                        picks,
                         at(ks, LIST_HEADER),
                     )
             column += panel_width(c, left, LISTED_WIDE)
 
     return product
+
+
+@kernel
+def _block_of_rows(c, n_k):
+    """Rows of A in a block: whole tiles of them."""
+    fit = BLOCK_BYTES * lanes(c) // (VECTOR_BYTES * max(1, n_k))
+    return max(1, fit // ROWS[0]) * ROWS[0]
 
 
 @kernel

@@ -5,7 +5,10 @@ import numpy as np
 from ._lists import BLOCK, BLOCK_ROW, GROUP, WORD, list_row
 
 # Columns of the table, a row a layer. Offsets and row lengths count elements of the model's dtype.
-COLUMNS = "n_in n_out w w_row b x x_row y y_row dy losses feature_lists features_row sample_lists samples_row"
+COLUMNS = (
+    "n_in n_out w w_row b x x_row y y_row dy teams copy losses "
+    "numbers feature_lists features_row sample_lists samples_row"
+)
 (
     N_IN,
     N_OUT,
@@ -17,13 +20,18 @@ COLUMNS = "n_in n_out w w_row b x x_row y y_row dy losses feature_lists features
     Y,
     Y_ROW,
     DY,
+    TEAMS,
+    COPY,
     LOSSES,
+    NUMBERS,
     FEATURE_LISTS,
     FEATURES_ROW,
     SAMPLE_LISTS,
     SAMPLES_ROW,
 ) = range(len(COLUMNS.split()))
 
+# Cache lines of a row that a team has to itself, at least, and teams of a layer, at most.
+LINES_OF_A_TEAM, MOST_TEAMS = 4, 8
 LINE = 64  # bytes of a cache line, and of the widest vector: rows start on such boundaries
 
 
@@ -41,12 +49,14 @@ def plan(sizes, batch_size, dtype):
 
     Returns
     -------
-    table : int64 (n_layers, 15): n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, losses, feature_lists,
-        features_row, sample_lists, samples_row. All but the first two are offsets in the arena and, `_row`,
-        elements from row to row. x of a layer is y of the one below; dy has the rows of y; losses is room for
-        batch_size float64; the lists are int32 rows of the first layer: features live in a group of samples,
-        samples live in a group of features. Parameters come first, up to x of the first layer, and do not
-        depend on batch_size.
+    table : int64 (n_layers, 18): n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, teams, copy, losses,
+        numbers, feature_lists, features_row, sample_lists, samples_row. All but n_in, n_out and teams are
+        offsets in the arena and, `_row`, elements from row to row. x of a layer is y of the one below; dy
+        has the rows of y; losses is room for batch_size float64. A layer's columns may be shared out among
+        `teams` of members. Each team has its own data of a batch, `copy` elements after the one before: x of
+        the first layer, the int64 numbers of its rows, and the lists, int32 rows: features live in a group
+        of samples, samples live in a group of features. Parameters come first, up to x of the first layer,
+        and do not depend on batch_size.
     size : elements of the arena, which must start on a 64-byte boundary
 
     Twin: `fastmlp.reference.plan`.
@@ -61,20 +71,30 @@ def plan(sizes, batch_size, dtype):
         offset, size = size, size + -(-elements // unit) * unit
         return offset
 
+    def teams_of(width):
+        lines, teams = -(-width // unit), 1
+        while lines % (2 * LINES_OF_A_TEAM * teams) == 0 and teams < MOST_TEAMS:
+            teams *= 2
+        return teams
+
     def row_of(width):
         return (-(-width // unit) | 1) * unit
 
     for layer, (n_in, n_out) in zip(table, zip(sizes, sizes[1:], strict=False), strict=True):
         layer[[N_IN, N_OUT, W_ROW, X_ROW, Y_ROW]] = n_in, n_out, row_of(n_out), row_of(n_in), row_of(n_out)
         layer[W], layer[B] = take(n_in * layer[W_ROW]), take(n_out)
-    x = take(batch_size * table[0, X_ROW])
-    losses = take(batch_size * 8 // itemsize)
+        layer[TEAMS] = teams_of(n_out)
+    table[-1, TEAMS] = 1  # the loss needs whole rows
+    x, numbers = take(batch_size * table[0, X_ROW]), take(batch_size * 8 // itemsize)
     n_words = -(-sizes[0] // WORD)
     features_row, samples_row = -(-n_words // BLOCK) * BLOCK_ROW, list_row(batch_size)
     feature_lists = take(-(-batch_size // GROUP) * features_row * 4 // itemsize)
     sample_lists = take(n_words * WORD // GROUP * samples_row * 4 // itemsize)
+    table[0, COPY] = size - x
+    take((table[0, TEAMS] - 1) * table[0, COPY])
+    losses = take(batch_size * 8 // itemsize)
     for layer in table:
         layer[X], layer[Y], layer[DY] = x, take(batch_size * layer[Y_ROW]), take(batch_size * layer[Y_ROW])
-        layer[LOSSES:] = losses, feature_lists, features_row, sample_lists, samples_row
+        layer[LOSSES:] = losses, numbers, feature_lists, features_row, sample_lists, samples_row
         x = layer[Y]
     return table, int(size)

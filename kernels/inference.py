@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import _team
-from ._gather import gather_row
+from ._gather import byte_values, data_rows, fill_values, gather_row, lies_ready
 from ._jit import entry
 from ._lists import BLOCK, BLOCK_ROW, GROUP, WORD, count_visits, list_features
 from ._simd import address, aligned, at, below, convert, rows_of
@@ -44,11 +44,18 @@ def _infer(arena, table, x, scale, logits, sync, member, members):
     n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
     lists = np.empty(((size + GROUP - 1) // GROUP, n_blocks * BLOCK_ROW), np.int32)
     samples = np.arange(size)
+    picks = address(samples, 0, 0), byte_values(scale)
+    fill_values(picks[1], scale)
+    ready = lies_ready(x, workspaces[0], scale)
     for begin in range(member * CHUNK, x.shape[0], members * CHUNK):
         rows = min(CHUNK, x.shape[0] - begin)
         here, there = workspaces, below(workspaces, size)
+        data = data_rows(x, scale, here)
+        if ready:
+            data = below(data, begin)
         for r in range(rows):
-            gather_row(x, begin + r, scale, below(here, r)[0])
+            if not ready:
+                gather_row(x, begin + r, scale, below(data, r)[0])
             mask_row(x, begin + r, rows_of(masks, r)[0], masks.shape[1])
         groups = (rows + GROUP - 1) // GROUP
         skip = count_visits(masks, samples, 0, rows) < SKIP_BELOW * groups * table[0, N_IN]
@@ -62,9 +69,11 @@ def _infer(arena, table, x, scale, logits, sync, member, members):
                 here_lists, list_row = rows_of(lists, 0)
                 list_features(masks, samples, 0, rows, here_lists, list_row)
                 listed_forward_rows(
-                    here, w, b, target, here_lists, list_row, n_blocks, rows, layer[N_OUT], floor
+                    data, w, b, target, here_lists, list_row, n_blocks, rows, layer[N_OUT], floor, picks
                 )
+            elif index == 0:
+                forward_rows(data, w, b, target, rows, layer[N_IN], layer[N_OUT], floor, picks)
             else:
-                forward_rows(here, w, b, target, rows, layer[N_IN], layer[N_OUT], floor)
+                forward_rows(here, w, b, target, rows, layer[N_IN], layer[N_OUT], floor, ())
             here, there = there, here
-    return space.size  # the last use: after it Numba frees the array
+    return space.size + samples.size  # their last use: after it Numba frees the arrays

@@ -110,6 +110,7 @@ def _linear_forward(x, w, b, y, relu, sync, member, members):
         n_in,
         n_out,
         floor,
+        (),
     )
 
 
@@ -131,19 +132,33 @@ def _linear_backward(x, w, y, dy, dx, dw, db, relu, sync, member, members):
     dw_first, dw_row = rows_of(dw, first)
     x_column = at(x_first, first)
     product(
-        x_column, 1, x_row, dy_first, dy_row, batch, zeros, 0, 0, dw_first, dw_row, floor, last - first, n_out
+        x_column,
+        1,
+        x_row,
+        dy_first,
+        dy_row,
+        batch,
+        zeros,
+        0,
+        0,
+        dw_first,
+        dw_row,
+        floor,
+        last - first,
+        n_out,
+        (),
     )
     if member == 0:
         ones = two_vectors(x.dtype.type(1))
-        product(ones, 0, 0, dy_first, dy_row, batch, zeros, 0, 0, address(db, 0, 0), 0, floor, 1, n_out)
+        product(ones, 0, 0, dy_first, dy_row, batch, zeros, 0, 0, address(db, 0, 0), 0, floor, 1, n_out, ())
 
 
 # --- the bodies, which an epoch calls too; rows are (pointer, elements from row to row) --------------------
 
 
 @kernel
-def forward_rows(x, w, b, y, n_rows, n_in, n_out, floor):
-    """Rows of y = max(x @ w + b, floor)."""
+def forward_rows(x, w, b, y, n_rows, n_in, n_out, floor, picks):
+    """Rows of y = max(x @ w + b, floor); picks as of a tile."""
     lowest = convert(-np.inf, floor)
     for k in range(0, n_in, INNER_BLOCK):
         depth = min(INNER_BLOCK, n_in - k)
@@ -164,11 +179,12 @@ def forward_rows(x, w, b, y, n_rows, n_in, n_out, floor):
             floor if k + depth == n_in else lowest,
             n_rows,
             n_out,
+            picks,
         )
 
 
 @kernel
-def listed_forward_rows(x, w, b, y, lists, list_row, n_blocks, n_rows, n_out, floor):
+def listed_forward_rows(x, w, b, y, lists, list_row, n_blocks, n_rows, n_out, floor, picks):
     """`forward_rows` over the features that are listed for each group of rows, block by block."""
     lowest = convert(-np.inf, floor)
     for block in range(n_blocks):
@@ -189,6 +205,7 @@ def listed_forward_rows(x, w, b, y, lists, list_row, n_blocks, n_rows, n_out, fl
             floor if block == n_blocks - 1 else lowest,
             n_rows,
             n_out,
+            picks,
         )
 
 
@@ -259,6 +276,7 @@ def input_gradient(w, dy, dx, y, masked, n_rows, n_in, n_out):
                     lowest,
                     features,
                     2 * width,
+                    (),
                 )
                 for half in (0, width):
                     transpose_block(

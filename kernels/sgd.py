@@ -4,6 +4,7 @@ import numpy as np
 
 from . import _team, machine
 from ._batch import forward_backward, load_batch, step_all
+from ._gather import byte_values, fill_values
 from ._jit import entry, kernel
 from ._simd import address, at, cast, fma, lanes, load, rows_of, splat, store
 from .arena import LOSSES, X
@@ -84,6 +85,8 @@ def _sgd_epoch(
     memory = address(arena, 0, 0)
     orders, stalls = address(sync, _team.ORDERS, 0), address(sync, _team.STALLS, 0)
     row_losses = cast(at(memory, table[0, LOSSES]), np.float64)
+    inputs = x, scale, byte_values(lr), masks
+    fill_values(inputs[2], scale)
     for batch in range(losses.size):
         # one member decides and tells the others before a barrier, so that all leave together
         if member == 0:
@@ -98,8 +101,8 @@ def _sgd_epoch(
         rows = min(batch_size, order.size - begin)
         samples = order[begin : begin + rows]
         coming = order[begin + batch_size : begin + batch_size + rows]
-        load_batch(memory, table, x, scale, masks, labels, samples, coming, member, members)
-        forward_backward(memory, table, masks, labels, samples, row_losses, sync, member, members)
+        load_batch(memory, table, inputs, labels, samples, coming, member, members)
+        forward_backward(memory, table, inputs, labels, samples, row_losses, sync, member, members)
         _team.barrier(sync, members)
         total = 0.0
         for row in range(rows):
@@ -109,5 +112,5 @@ def _sgd_epoch(
             losses[batch] = mean
         if not np.isfinite(mean):
             return batch
-        step_all(memory, table, masks, samples, lr, member, members)
+        step_all(memory, table, inputs, samples, lr, member, members)
     return losses.size

@@ -39,6 +39,18 @@ def test_rows_start_on_cache_lines_and_never_4_kib_apart(sizes, dtype, batch):
 
 
 @CASES
+def test_every_team_has_its_own_copy_of_a_batch(sizes, dtype, batch):
+    table, size = kernels.plan(sizes, batch, dtype)
+    x, teams, copy, losses, numbers, feature_lists, _, sample_lists = table[
+        0, [5, 10, 11, 12, 13, 14, 15, 16]
+    ]
+    assert x < numbers < feature_lists < sample_lists < x + copy
+    assert x + teams * copy == losses
+    assert copy * np.dtype(dtype).itemsize % 64 == 0
+    assert table[-1, 10] == 1 and np.all(table[1:, 11] == 0)
+
+
+@CASES
 def test_parameters_come_first_and_do_not_depend_on_the_batch(sizes, dtype, batch):
     table, size = kernels.plan(sizes, batch, dtype)
     assert table.dtype == np.int64 and isinstance(size, int)

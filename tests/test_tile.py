@@ -148,7 +148,29 @@ def kernel_of(product):
         c_now, c_row = _simd.rows_of(c, 0)
         start_now = _simd.address(start, 0, 0)
         rows, columns = c.shape
-        product(a_now, a_row, 1, b_now, b_k, a.shape[1], start_now, 0, 1, c_now, c_row, scalar, rows, columns)
+        product(
+            a_now, a_row, 1, b_now, b_k, a.shape[1], start_now, 0, 1, c_now, c_row, scalar, rows, columns, ()
+        )
+
+    return call
+
+
+def picking_kernel_of(product, turned):
+    """Compile c = floor or step of a[numbers] @ b, or of a[numbers].T @ b; bytes of a stand for values."""
+
+    @kernel
+    def call(a, numbers, values, b, start, c, scalar):
+        a_now, a_row = _simd.rows_of(a, 0)
+        b_now, b_k = _simd.rows_of(b, 0)
+        c_now, c_row = _simd.rows_of(c, 0)
+        start_now = _simd.address(start, 0, 0)
+        picks = _simd.address(numbers, 0, 0), _simd.address(values, 0, 0)
+        a_row, a_k = (1, a_row) if turned else (a_row, 1)
+        rows, columns = c.shape
+        n_k = b.shape[0]
+        product(
+            a_now, a_row, a_k, b_now, b_k, n_k, start_now, 0, 1, c_now, c_row, scalar, rows, columns, picks
+        )
 
     return call
 
@@ -193,6 +215,29 @@ def test_product_of_odd_sizes(shape, made):
     call(a, b, start, c, scalar)
     assert np.array_equal(c, expected)
     assert_margins_untouched(c)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (9, 40, 33), (130, 700, 16)], ids=str)
+@pytest.mark.parametrize("end", ["floor", "step"])
+def test_a_product_reads_picked_rows_and_what_bytes_stand_for(end, shape, dtype):
+    rows, n_k, columns = shape  # the last is more than a block of rows
+    rng = np.random.default_rng(shape)
+    turned = end == "step"
+    n_picked, width = (n_k, rows) if turned else (rows, n_k)
+    data = rng.integers(0, 256, (n_picked + 20, width)).astype(dtype)
+    numbers = rng.permutation(len(data))[:n_picked]
+    values = rng.standard_normal(256).astype(np.float32)
+    picked = values[data[numbers]] if dtype == np.uint8 else data[numbers]
+    a = np.ascontiguousarray(picked.T if turned else picked)
+    b, start, c = (
+        rng.standard_normal(s).astype(np.float32) for s in ((n_k, columns), (columns,), (rows, columns))
+    )
+    expected = c.copy()
+    product = _tile.make_product(end)
+    kernel_of(product)(a, b, start, expected, np.float32(0.25))
+    picking_kernel_of(product, turned)(data, numbers, values, b, start, c, np.float32(0.25))
+    assert np.array_equal(c, expected)
 
 
 def test_a_floor_keeps_nan():
