@@ -218,7 +218,8 @@ def step_all(memory, table, inputs, samples, lr, member, members):
             product_step(a, 1, a_row, dy, dy_row, n, zeros, 0, 0, w, w_row, lr, last - first, columns, picks)
         if part == 0:
             b = at(memory, layer[B] + column)
-            product_step(ones, 0, 0, dy, dy_row, n, zeros, 0, 0, b, 0, lr, 1, columns, ())
+            # part, not 0: with the constants of a call above, this one needs no compiled variant of its own
+            product_step(ones, 1, part, dy, dy_row, n, zeros, 0, 0, b, w_row, lr, part + 1, columns, ())
 
 
 @kernel

@@ -270,7 +270,7 @@ def input_gradient(w, dy, dx, y, masked, n_rows, n_in, n_out):
                     depth,
                     start,
                     start_row,
-                    0,
+                    1,  # of one panel only, so that it could be 0; 1 is what `forward_rows` is compiled for
                     block,
                     2 * width,
                     lowest,
