@@ -1,0 +1,1 @@
+"""What asv measures: every kernel that costs time, training, data loading and starting."""

@@ -1,0 +1,76 @@
+"""Layers, forward and backward."""
+
+import functools
+
+import numpy as np
+
+from ._checks import gamma, product_bound, require_within
+from ._timing import OPS, Timed, ratio_of, ratio_over
+from ._workload import begin, normal, operation, place
+
+KERNELS = ["linear_forward", "linear_relu_forward", "linear_backward", "linear_relu_backward"]
+HIDDEN = [kernel for kernel in KERNELS if "relu" in kernel]  # the others have the same loops
+CALLS = 10  # of a sample
+
+
+class Linear(Timed):
+    params = [HIDDEN, ["784-128 float32 b128 t1", "512-512 float64 b512 t2"], OPS]
+    param_names = ["kernel", "workload", "ops"]
+
+    def setup(self, kernel, workload, ops=None):
+        self.pair = checked_pair(kernel, begin(workload))
+
+    def time_10_calls(self, kernel, workload, ops):
+        for _ in range(CALLS):
+            self.pair[ops]()
+
+    @ratio_over(KERNELS, ["784-128 float32 b128 t1"])
+    def track_time_ratio(self, kernel, workload):
+        return ratio_of(self.pair)
+
+
+@functools.cache
+def checked_pair(kernel, workload):
+    """Call of each back end, which have been compared with the reference in float64."""
+    make = backward if kernel.endswith("backward") else forward
+    return make(kernel, workload)
+
+
+def forward(kernel, workload):
+    n_in, n_out = workload.sizes
+    x, w, b = normal(workload.dtype, (workload.batch, n_in), (n_in, n_out), (n_out,))
+    expected = np.empty((workload.batch, n_out))
+    x64, w64, b64 = (a.astype(np.float64) for a in (x, w, b))
+    operation("reference", kernel)(x64, w64, b64, expected)
+    bound = product_bound(x64, w64, b64, workload.dtype)
+    pair = {}
+    for ops in OPS:
+        (y,) = place(workload.dtype, expected.shape)
+        pair[ops] = functools.partial(operation(ops, kernel), x, w, b, y)
+        pair[ops]()
+        require_within(f"{ops}.{kernel}", y, expected, bound)
+    return pair
+
+
+def backward(kernel, workload):
+    n_in, n_out, batch = *workload.sizes, workload.batch
+    x, w, y, dy = normal(workload.dtype, (batch, n_in), (n_in, n_out), (batch, n_out), (batch, n_out))
+    inputs = (x, w, y, dy) if "relu" in kernel else (x, w, dy)
+    if "relu" in kernel:
+        dy *= y > 0  # what the kernel makes of it, so that each call has the same work
+    x64, w64, dy64 = (a.astype(np.float64) for a in (x, w, dy))
+    bounds = (
+        product_bound(dy64, w64.T, 0.0, workload.dtype),
+        product_bound(x64.T, dy64, 0.0, workload.dtype),
+        gamma(batch, workload.dtype) * np.abs(dy64).sum(axis=0),
+    )
+    expected = [np.empty(bound.shape) for bound in bounds]
+    operation("reference", kernel)(*(a.astype(np.float64) for a in inputs), *expected)
+    pair = {}
+    for ops in OPS:
+        outputs = place(workload.dtype, *(bound.shape for bound in bounds))
+        pair[ops] = functools.partial(operation(ops, kernel), *inputs, *outputs)
+        pair[ops]()
+        for name, *check in zip(("dx", "dw", "db"), outputs, expected, bounds, strict=True):
+            require_within(f"{ops}.{kernel}, {name}", *check)
+    return pair

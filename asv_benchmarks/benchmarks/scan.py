@@ -1,0 +1,42 @@
+"""The passes over a data set before it is trained on: its facts, and the masks of its zeros."""
+
+import functools
+
+import numpy as np
+
+from ._timing import OPS, Timed, ratio_of, ratio_over
+from ._workload import begin, operation, samples
+
+KERNELS = ["scan", "zero_masks"]
+ROWS = 500  # as many as lie in a processor's own cache: the memory is shared with strangers
+
+
+class Scan(Timed):
+    params = [KERNELS, ["784 mnist t1"], OPS]
+    param_names = ["kernel", "workload", "ops"]
+
+    def setup(self, kernel, workload, ops=None):
+        self.pair = checked_pair(kernel, begin(workload))
+
+    def time_kernel(self, kernel, workload, ops):
+        self.pair[ops]()
+
+    @ratio_over(KERNELS, ["784 mnist t1"])
+    def track_time_ratio(self, kernel, workload):
+        return ratio_of(self.pair)
+
+
+@functools.cache
+def checked_pair(kernel, workload):
+    """Call of each back end, which have been compared with each other: nothing is rounded here."""
+    X, _ = samples(workload.data, ROWS, *workload.sizes)
+    facts = {}
+    pair = {}
+    for ops in OPS:
+        masks = np.zeros((len(X), -(-X.shape[1] // 64)), np.uint64)
+        outputs = [masks] if kernel == "zero_masks" else []
+        pair[ops] = functools.partial(operation(ops, kernel), X, *outputs)
+        found = pair[ops]()
+        facts[ops] = outputs or [np.array(found, np.float64)]
+    assert all(map(np.array_equal, facts["kernels"], facts["reference"])), f"{kernel}: the back ends differ"
+    return pair

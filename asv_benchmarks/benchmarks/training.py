@@ -1,0 +1,88 @@
+"""An epoch of 40 batches: its time, the memory it takes, and how well it teaches."""
+
+import functools
+
+import numpy as np
+
+import fastmlp
+
+from ._checks import require_same_training
+from ._timing import OPS, Timed, ratio_of, ratio_over
+from ._workload import begin, make_loader, make_model, parse
+
+SMALL = "784-128-10 mnist float32 b128 t1"
+WIDE = "784-1024-1024-10 dense float32 b128 t2"
+LR = 0.1
+LR_AT_REST = 1e-6  # leaves a network as it was, however many epochs are timed
+
+
+class Epoch(Timed):
+    params = [[SMALL, "784-128-10 mnist float32 b512 t2", "784-128-10 dense float64 b32 t1", WIDE], OPS]
+    param_names = ["workload", "ops"]
+
+    def setup(self, workload, ops=None):
+        self.pair = checked_pair(begin(workload))
+
+    def time_epoch(self, workload, ops):
+        self.pair[ops]()
+
+    @ratio_over([SMALL, "784-128-10 dense float32 b128 t1"])  # of 2 threads it is not steady
+    def track_time_ratio(self, workload):
+        return ratio_of(self.pair)
+
+
+class Quality:
+    params = [[SMALL], OPS]
+    param_names = ["workload", "ops"]
+    unit = "share of test digits"
+
+    def setup(self, workload, ops):
+        check(begin(workload), ops)
+
+    def track_test_error(self, workload, ops):
+        model = make_model(parse(workload), ops)
+        fastmlp.train_epoch(model, make_loader(parse(workload)), lr=LR)
+        return 1 - fastmlp.accuracy(model, *fastmlp.load_mnist()[2:])
+
+
+class Memory:
+    params = [[SMALL, WIDE], OPS]
+    param_names = ["workload", "ops"]
+
+    def setup_cache(self):
+        """Compile and compare in another process, whose memory does not count."""
+        for name in self.params[0]:
+            checked_pair(begin(name))
+
+    def setup(self, workload, ops):
+        self.call = epoch(begin(workload), ops)
+
+    def peakmem_epoch(self, workload, ops):
+        self.call()
+
+
+@functools.cache
+def checked_pair(workload):
+    """Epoch of each back end, which have been compared with the reference in float64."""
+    for ops in OPS:
+        check(workload, ops)
+    return {ops: epoch(workload, ops) for ops in OPS}
+
+
+def epoch(workload, ops):
+    """Call that draws a new order and trains an epoch; made ready by a first one."""
+    model, loader = make_model(workload, ops), make_loader(workload)
+    call = functools.partial(fastmlp.train_epoch, model, loader, lr=LR_AT_REST)
+    call()
+    return call
+
+
+def check(workload, ops):
+    """Compare two batches, the second a short one, with the reference in float64."""
+    rows = workload.batch + 3
+    model, exact = make_model(workload, ops), make_model(workload, "reference", np.float64)
+    before = model.get_weights()
+    exact.set_weights(before)
+    losses = [fastmlp.train_epoch(m, make_loader(workload, rows), lr=LR) for m in (model, exact)]
+    require_same_training(f"{ops}, an epoch", model.get_weights(), exact.get_weights(), before)
+    assert abs(losses[0] - losses[1]) <= 2**14 * np.finfo(workload.dtype).eps * losses[1], losses
