@@ -5,8 +5,6 @@ import pytest
 
 from fastmlp import DigitsClassifier, evaluate, fit, load_mnist
 
-pytestmark = pytest.mark.slow
-
 # The notebook adds about 1e-12 to a probability before it takes the logarithm, so a lost sample cost it at
 # most 28. In the first epoch that halves its loss against the exact one; from epoch 2 on it hardly shows.
 LOSS = [
