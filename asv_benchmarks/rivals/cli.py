@@ -32,7 +32,7 @@ rivals:    {" ".join(ENTRIES)}
 workloads: {" ".join(WORKLOADS)}
 
 examples:
-  python -m asv_benchmarks.rivals                    everything: about a quarter of an hour
+  python -m asv_benchmarks.rivals                    everything: about half an hour
   python -m asv_benchmarks.rivals --quick            a first look; nothing is written
   python -m asv_benchmarks.rivals --only torch jax --workloads wide-512
                                                      these rows again, into the same results

@@ -89,7 +89,7 @@ class Eager(Rival):
 class Compiled(Eager):
     """One compiled graph for all of a step: gather, loss, gradient and update.
 
-    Compiling the loss alone, with the optimizer outside, was tried too, and was slower at every size.
+    Compiling the loss alone, with the optimizer outside, was tried too, and was slower where tried.
     """
 
     def __init__(self, task, threads, setting):

@@ -143,7 +143,7 @@ def notes(results: Results, rivals: Sequence[str]) -> str:
     who = "; ".join(f"by `{limit}`: {', '.join(titles)}" for limit, titles in held.items())
     text = paragraph(
         f"Numbers of threads are set {who}. Compiling: by how much the first epoch was longer than the "
-        "second, with empty caches."
+        "second; less where a setting tried before it had left code in the cache."
     )
     unsteady = [f"- {line}" for line in store.unsteady(results["rows"])]
     if not unsteady:
