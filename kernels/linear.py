@@ -6,7 +6,6 @@ from . import _team
 from ._jit import entry, kernel
 from ._lists import BLOCK_ROW
 from ._simd import (
-    VECTOR_BYTES,
     address,
     at,
     below,
@@ -23,11 +22,10 @@ from ._tile import listed_product, product, transpose_block
 
 # A longer inner dimension runs in blocks, so that a block of w's panel of two vectors stays in the L2 cache.
 INNER_BLOCK = 1024
-# Rows of a panel of dz, transposed on the stack: 512 of two vectors are 64 KiB.
+# Rows of a panel of w.T, on the stack: 512 of two vectors are 64 KiB.
 PANEL_ROWS = 512
 
 _panel = stack_of(2 * PANEL_ROWS)
-_block = stack_of(2 * VECTOR_BYTES // 4)  # two squares of vectors
 
 
 def linear_forward(x, w, b, y):
@@ -225,66 +223,45 @@ def mask_rows(y, dy, n_rows, n_out):
 def input_gradient(w, dy, dx, y, masked, n_rows, n_in, n_out):
     """Rows of dx = dy @ w.T; where `masked`, 0 where y, of dx's shape, is not above 0.
 
-    The batch is the tile's vector dimension: dy is transposed panel by panel on the stack, and w is read as
-    it lies. A tile's output is turned back on its way to dx.
+    A panel of w's rows at a time is transposed on the stack.
     """
     width = lanes(dy[0])
     zero = convert(0.0, dy[0][0])
     lowest = convert(-np.inf, zero)
-    panel = _panel(zero)
-    block = _block(zero)
-    turned = _block(zero)
-    zeros = two_vectors(zero)
-    for row in range(0, n_rows, 2 * width):
-        here = n_rows - row
+    panel, zeros = _panel(zero), two_vectors(zero)
+    for feature in range(0, n_in, 2 * width):
+        features = min(2 * width, n_in - feature)
+        target = at(dx[0], feature), dx[1]
         for k in range(0, n_out, PANEL_ROWS):
             depth = min(PANEL_ROWS, n_out - k)
-            for column in range(0, depth, width):
-                for half in (0, width):
-                    source, source_row = below(dy, row + half)
+            for half in range(0, features, width):
+                source, source_row = below(w, feature + half)
+                for column in range(0, depth, width):
                     transpose_block(
                         at(source, k + column),
                         source_row,
-                        here - half,
+                        features - half,
                         depth - column,
                         at(panel, 2 * width * column + half),
                         2 * width,
                     )
-            last = k + depth == n_out
-            for feature in range(0, n_in, width):
-                features = min(width, n_in - feature)
-                if k:  # the chain goes on from what is there
-                    for half in (0, width):
-                        source, source_row = below(dx, row + half)
-                        transpose_block(
-                            at(source, feature), source_row, here - half, features, at(block, half), 2 * width
-                        )
-                w_now, w_row = below(w, feature)
-                start, start_row = (block, 2 * width) if k else (zeros, 0)
-                product(
-                    at(w_now, k),
-                    w_row,
-                    1,
-                    panel,
-                    2 * width,
-                    depth,
-                    start,
-                    start_row,
-                    1,  # of one panel only, so that it could be 0; 1 is what `forward_rows` is compiled for
-                    block,
-                    2 * width,
-                    lowest,
-                    features,
-                    2 * width,
-                    (),
-                )
-                for half in (0, width):
-                    transpose_block(
-                        at(block, half), 2 * width, features, width, at(turned, half * width), width
-                    )
-                for sample in range(min(2 * width, here)):
-                    value = load(at(turned, sample * width), features)
-                    target = at(below(dx, row + sample)[0], feature)
-                    if masked and last:
-                        value = where_positive(load(at(below(y, row + sample)[0], feature), features), value)
-                    store(value, target, features)
+            start, start_row = target if k else (zeros, 0)
+            product(
+                at(dy[0], k),
+                dy[1],
+                1,
+                panel,
+                2 * width,
+                depth,
+                start,
+                start_row,
+                1,  # of one panel only, so that it could be 0; 1 is what `forward_rows` is compiled for
+                target[0],
+                target[1],
+                lowest,
+                n_rows,
+                features,
+                (),
+            )
+        if masked:
+            mask_rows((at(y[0], feature), y[1]), target, n_rows, features)
