@@ -6,7 +6,7 @@ from numba.extending import intrinsic
 from ._jit import kernel
 from ._simd import VECTOR_BYTES, address, convert, lanes, prefetch, stack_of
 
-LONGEST = 1024  # bytes of a row that is asked for ahead
+LONGEST = 4096  # bytes of a row that is asked for ahead
 N_BYTES = 256  # values of a byte
 
 # Room for what each byte stands for.

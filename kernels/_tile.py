@@ -35,7 +35,7 @@ WIDE = 2
 LISTED_ROWS = (4, 1)
 LISTED_WIDE = 4 if MANY_REGISTERS else 2
 # Of A, which every panel of columns reads again: as much as stays in the L2 cache beside other things.
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 17
 
 
 def emit_tile(builder, args, rows, vectors, end):
