@@ -5,7 +5,6 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from . import _team
 from ._jit import entry, kernel
 from ._simd import address, at, constant, rows_of
 
@@ -25,8 +24,9 @@ def scan(x):
 
     Twin: `fastmlp.reference.scan`.
     """
-    rows_first = abs(x.strides[0]) >= abs(x.strides[1])
-    bits, filled = _team.share_out(_scan, 0, x if rows_first else x.T)
+    # the longer loop inside; the stride of a single row or column says nothing
+    across = x.shape[1] == 1 or (x.shape[0] > 1 and abs(x.strides[0]) < abs(x.strides[1]))
+    bits, filled = _scan(x.T if across else x)
     if x.dtype == np.uint8:
         largest = float(bits)
     else:
@@ -36,7 +36,7 @@ def scan(x):
 
 
 @entry()
-def _scan(x, sync, member, members):
+def _scan(x):
     largest, filled = magnitude(x.dtype.type(0)), 0
     step = x.strides[1] // x.itemsize
     for i in range(x.shape[0]):
@@ -78,11 +78,11 @@ def zero_masks(x, masks):
 
     Twin: `fastmlp.reference.zero_masks`.
     """
-    _team.share_out(_zero_masks, 0, x, masks)
+    _zero_masks(x, masks)
 
 
 @entry("masks")
-def _zero_masks(x, masks, sync, member, members):
+def _zero_masks(x, masks):
     for i in range(x.shape[0]):
         mask_row(x, i, rows_of(masks, i)[0], masks.shape[1])
 
