@@ -83,6 +83,13 @@ class _CacheImpl(caching.CompileResultCacheImpl):
 class _Cache(caching.FunctionCache):
     _impl_class = _CacheImpl
 
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # damaged files say so in many ways: compile anew, and write over them
+            self.flush()
+            return None
+
 
 def kernel(body):
     """Compile a function of the lower floor at its first call, to be called by other kernels."""

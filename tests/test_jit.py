@@ -54,6 +54,19 @@ def test_an_edited_kernel_never_runs_its_old_code(tmp_path):
     assert step(tree=tree, cache=cache)[0] == 0
 
 
+def test_damaged_code_is_compiled_anew(tmp_path):
+    assert step(cache=tmp_path)[1] > 0
+    for damage in (b"", b"garbage"):
+        for suffix in ("*.nbc", "*.nbi"):
+            files = list(tmp_path.rglob(suffix))
+            assert files
+            for file in files:
+                file.write_bytes(damage)
+            value, compiled = step(cache=tmp_path)
+            assert value == -1 and compiled > 0
+            assert step(cache=tmp_path) == (-1, 0)
+
+
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
     """The folder of compiled code as this process would now choose it."""
