@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0; 1 for a failure, told in one line on stderr; 2 for wrong usage; 130 for Ctrl-C.
     """
+    for name in ("stdout", "stderr"):  # a program without a console may have none
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))
     try:
         args = _parser().parse_args(argv)
         code = args.run(args)

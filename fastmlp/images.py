@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,11 +57,27 @@ def _read_picture(path: Path, invert: bool) -> NDArray[np.uint8]:
 
     try:
         with Image.open(path) as picture:
-            if picture.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip
-                return (np.asarray(picture, dtype=np.int64) >> 8).astype(np.uint8)
+            if picture.mode[0] in "IF":  # more than 8 bits a pixel, which Pillow would clip
+                return _to_bytes(path, np.asarray(picture))
             colour = picture.convert("RGBA")
     except UnidentifiedImageError:
         raise ValueError(f"{path}: found neither a picture nor an IDX file") from None
+    except OSError as error:
+        raise ValueError(f"{path}: found a damaged picture ({error})") from None
     # what is transparent shows the background
     background = Image.new("RGBA", colour.size, "white" if invert else "black")
     return np.asarray(Image.alpha_composite(background, colour).convert("L"))
+
+
+def _to_bytes(path: Path, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Give pixels of 16 bits, or of a wider type with the values of bytes, as bytes."""
+    largest = 2**16 if pixels.dtype.kind in "iu" else 2**8
+    if not (0 <= pixels.min() and pixels.max() < largest):  # false for NaN
+        raise ValueError(
+            f"{path}: found pixels from {pixels.min()} to {pixels.max()} of {pixels.dtype}, expected 0 to "
+            f"{largest - 1}; save it with 8 bits a pixel"
+        )
+    if pixels.dtype.kind == "f" and 0 < pixels.max() <= 1:
+        raise ValueError(f"{path}: found pixels from 0 to 1, expected 0 to 255; save it with 8 bits a pixel")
+    narrow = pixels.dtype.itemsize > 2 and pixels.max() < 2**8
+    return (pixels if narrow else pixels // 2**8).astype(np.uint8)

@@ -375,9 +375,13 @@ def as_pictures(image, folder):
         "transparent": Image.fromarray(rgba),
         "16 bits": Image.fromarray(image.astype(np.uint16) * 256 + 17),
     }
+    wide = {
+        "integers": Image.fromarray(image.astype(np.int32)),
+        "floats": Image.fromarray(image * np.float32(1)),
+    }
     inverted = {"inverted": Image.fromarray(dark_on_light), "ink": Image.fromarray(ink)}
-    for name, picture in (forms | inverted).items():
-        path = folder / f"{name}.png"
+    for name, picture in (forms | wide | inverted).items():
+        path = folder / f"{name}.{'tif' if name in wide else 'png'}"
         picture.save(path)
         yield path, ["--invert"] if name in inverted else []
 
@@ -426,10 +430,18 @@ def test_predict_uses_the_class_names(tmp_path, capsys):
 def test_predict_names_the_image_that_does_not_fit(model_path, tmp_path, capsys):
     Image.fromarray(np.zeros((5, 6), np.uint8)).save(tmp_path / "turned.png")
     (tmp_path / "text.png").write_text("not a picture")
+    noise = np.random.default_rng(0).integers(0, 256, (60, 60), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "half.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "half.png").read_bytes()[:1000])
+    Image.fromarray(np.full((6, 5), 0.5, np.float32)).save(tmp_path / "shares.tif")
+    Image.fromarray(np.full((6, 5), 65536, np.int32)).save(tmp_path / "large.tif")
     write_idx(tmp_path / "labels", np.zeros(3, np.uint8))
     for name, reason in (
         ("turned.png", "found an image of 5 x 6 pixels (height x width), expected 6 x 5"),
         ("text.png", "neither a picture nor an IDX file"),
+        ("half.png", "found a damaged picture"),
+        ("shares.tif", "found pixels from 0 to 1, expected 0 to 255"),
+        ("large.tif", "found pixels from 65536 to 65536 of int32, expected 0 to 65535"),
         ("labels", "found an IDX file of labels"),
         ("missing.png", "found no such file"),
         (".", "folder"),
@@ -509,6 +521,15 @@ def test_the_command_line_starts_without_the_heavy_modules():
     code = "import sys, fastmlp.cli; print([m for m in ('matplotlib', 'sklearn', 'PIL') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def test_it_runs_without_a_console(monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    assert cli.main(["info"]) == 0
+    assert cli.main(["predict", "missing", "missing"]) == 1
+    sys.stdout.close()
+    sys.stderr.close()
 
 
 def test_an_unexpected_error_names_its_type(monkeypatch, capsys):
