@@ -77,7 +77,7 @@ def prepare_inputs(X: ArrayLike) -> NDArray[Any]:
     ValueError
         X is not two-dimensional, or does not hold real numbers.
     """
-    array = X if type(X) is np.ndarray and X.dtype in _TAKEN else _as_array(X, "X")
+    array = X if type(X) is np.ndarray and X.ndim and X.dtype in _TAKEN else _as_array(X, "X")
     if array.ndim == 1:
         raise ValueError(
             f"X has shape {array.shape}, expected (n, n_features); for one sample: X.reshape(1, -1)"

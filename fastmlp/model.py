@@ -279,7 +279,7 @@ class MLP:
                 loader.X,
                 loader.y,
                 order,
-                loader.batch_size,
+                min(loader.batch_size, len(order)),
                 rate,
                 self._scale,
                 loader.masks,
@@ -328,16 +328,39 @@ class MLP:
         return result
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Name the likeliest class of each row: int64 (n,). X and errors as for `logits`."""
-        return self.logits(X).argmax(axis=1)
+        """Name the likeliest class of each row: int64 (n,). X and errors as for `predict_proba`."""
+        return self._finite_logits(X).argmax(axis=1)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
-        """Compute the probability of each class: (n, n_classes), each row summing to 1. X as for `logits`."""
-        p = self.logits(X)
+        """Compute the probability of each class: (n, n_classes), each row summing to 1.
+
+        Parameters
+        ----------
+        X : as for `logits`
+
+        Raises
+        ------
+        ValueError
+            X does not fit the model.
+        FloatingPointError
+            The logits of a row are not finite, so that no class is the likeliest.
+        """
+        p = self._finite_logits(X)
         p -= p.max(axis=1, keepdims=True, initial=-np.inf)
         np.exp(p, out=p)
         p /= p.sum(axis=1, keepdims=True)
         return p
+
+    def _finite_logits(self, X: ArrayLike) -> NDArray[Any]:
+        logits = self.logits(X)
+        finite = np.isfinite(logits)
+        if not finite.all():
+            row = int(finite.all(axis=1).argmin())
+            raise FloatingPointError(
+                f"the logits of row {row} of X are not finite: its values or the weights are too large for "
+                f"{self.dtype}"
+            )
+        return logits
 
     # --- the door ----------------------------------------------------------------------------------------
 
@@ -394,7 +417,7 @@ class MLP:
         try:
             with np.errstate(over="ignore"):
                 rate = self.dtype.type(lr)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"lr is {lr!r}, expected a number above 0") from None
         if np.ndim(rate) or not np.isfinite(rate) or rate <= 0:
             raise ValueError(f"lr is {lr!r}, expected a finite number above 0 in {self.dtype}")

@@ -77,8 +77,12 @@ def _make_folder(out: Path | None) -> Path:
     for name in _FILES:
         if (folder / name).exists():
             raise ValueError(f"{folder} holds {name} of an earlier run: give another --out, or move it away")
-    with tempfile.TemporaryFile(dir=folder):  # a folder that cannot be written shows now, not after training
-        return folder
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # what cannot be written shows now, not after training
+            return folder
+    except OSError as error:
+        error.filename = str(folder)  # not the file's, of which nobody has heard
+        raise
 
 
 def _make_new_folder(path: Path) -> Path:

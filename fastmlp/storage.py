@@ -42,6 +42,10 @@ def safe_write(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, target)
         if os.name == "posix":  # other systems cannot open a folder
             _sync(target.parent, os.O_RDONLY)
+    except OSError as error:
+        if error.filename == str(temporary):  # of which nobody has heard
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -90,14 +94,16 @@ def load_model(path: str | os.PathLike) -> tuple[dict[str, Any], list[np.ndarray
 
     Raises
     ------
-    FileNotFoundError
-        there is no such file
+    FileNotFoundError, PermissionError
+        there is no such file, or it may not be read
     ValueError
         the file is truncated, corrupt, or no fastmlp model
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: found no such file, expected a fastmlp model")
     _require(Path(path).is_file(), path, "a folder or a device", "a fastmlp model")
+    with open(path, "rb"):  # of a file that may not be read safetensors says that there is none
+        pass
     try:
         with safe_open(path, framework="numpy") as file:
             return _read(path, file)

@@ -157,10 +157,11 @@ def fit(
         raise ValueError(f"epochs is {epochs!r}, expected a whole number from 0 up")
     loader = _make_loader(X, y, batch_size, shuffle, seed)
     model.check_loader(loader)
-    test = None if validation_data is None else _make_test_loader(model, *validation_data)
+    test = None if validation_data is None else _make_test_loader(model, validation_data)
     history = History()
     callbacks = list(callbacks)
-    shown = sys.stderr.isatty() if progress == "auto" else progress
+    # a program without a console has no stderr
+    shown = sys.stderr is not None and sys.stderr.isatty() if progress == "auto" else progress
     bar = None
     try:
         if shown:
@@ -220,10 +221,14 @@ def _make_loader(X: Any, y: Any, batch_size: Any, shuffle: Any, seed: Any) -> Da
     )
 
 
-def _make_test_loader(model: MLP, X: ArrayLike, y: ArrayLike) -> DataLoader:
+def _make_test_loader(model: MLP, pair: tuple[ArrayLike, ArrayLike]) -> DataLoader:
     """Check test data before an epoch is spent."""
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise ValueError(
+            f"validation_data is of type {type(pair).__name__}, expected a pair (X_test, y_test)"
+        )
     try:
-        loader = DataLoader(X, y)
+        loader = DataLoader(*pair)
         model.check_loader(loader)
     except ValueError as error:
         raise ValueError(f"validation_data: {error}") from None

@@ -82,7 +82,7 @@ def plan(sizes, batch_size, dtype):
 
     for layer, (n_in, n_out) in zip(table, zip(sizes, sizes[1:], strict=False), strict=True):
         layer[[N_IN, N_OUT, W_ROW, X_ROW, Y_ROW]] = n_in, n_out, row_of(n_out), row_of(n_in), row_of(n_out)
-        layer[W], layer[B] = take(n_in * layer[W_ROW]), take(n_out)
+        layer[W], layer[B] = take(int(n_in) * row_of(n_out)), take(n_out)
         layer[TEAMS] = teams_of(n_out)
     table[-1, TEAMS] = 1  # the loss needs whole rows
     x, numbers = take(batch_size * table[0, X_ROW]), take(batch_size * 8 // itemsize)

@@ -97,7 +97,7 @@ def default_threads() -> int:
     bounds = [len(affinity(0)) if affinity else os.cpu_count() or 1, _cgroup_quota()]
     bounds += [os.environ.get(name) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")]
     # OMP_NUM_THREADS may be a list for nested regions; the first number counts
-    numbers = [int(first) for bound in bounds if (first := str(bound or "").split(",")[0]).isdigit()]
+    numbers = [int(first) for bound in bounds if (first := str(bound or "").split(",")[0]).isdecimal()]
     return max(1, min(numbers))
 
 
@@ -124,7 +124,7 @@ def _cgroup_quota() -> int | None:
 def _thread_count(n: int | str, name: str) -> int:
     try:
         count = int(n)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         count = 0
     if not 1 <= count <= 1024 or isinstance(n, float) and n != count:
         raise ValueError(f"{name} is {n!r}; give a whole number from 1 to 1024")

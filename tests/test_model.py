@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numba.core.runtime import _nrt_python, rtsys
 
-from fastmlp import MLP, DataLoader, DigitsClassifier, fit, kernels, train_epoch
+from fastmlp import MLP, DataLoader, DigitsClassifier, evaluate, fit, kernels, train_epoch
 from fastmlp.storage import save_model
 
 SIZES = [[1, 1], [5, 3], [1, 1, 1, 1], [6, 1, 2], [7, 17, 3], [65, 33, 16, 5], [3, 4, 5, 6, 7, 2]]
@@ -203,6 +203,7 @@ BAD_X = {
     "strings": (X_GOOD.astype(str), "expected real numbers"),
     "complex": (X_GOOD.astype(complex), "expected real numbers"),
     "ragged": ([[1.0], [1.0, 2.0]], "equal length"),
+    "a number": (np.float32(3), "X is the single number 3.0"),
 }
 BAD_Y = {
     "label too large": (np.array([0, 1, 2, 3]), "y has the label 3, expected 0 to 2"),
@@ -254,6 +255,18 @@ def test_inputs_that_the_scale_makes_infinite_are_refused(ops, train):
     with pytest.raises(ValueError, match="times the scale 1e"):
         model.predict(with_value(X_GOOD, 1e10))
     make_model(ops, scale=1e30, dtype=np.float64).predict(with_value(X_GOOD, 1e10))
+
+
+def test_logits_that_are_not_finite_name_no_class(ops):
+    model = make_model(ops)
+    w, *others = model.get_weights()
+    model.set_weights([np.ones_like(w), *others])  # six times 3e38 is infinite
+    X = np.where(np.arange(4)[:, None] == 2, np.float32(3e38), X_GOOD.astype(np.float32))
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert np.isfinite(model.logits(X)).all(axis=1).tolist() == [True, True, False, True]
+        for method in (model.predict, model.predict_proba, lambda X: evaluate(model, X, Y_GOOD)):
+            with pytest.raises(FloatingPointError, match="the logits of row 2 of X are not finite"):
+                method(X)
 
 
 @pytest.mark.parametrize("train", TRAINING.values(), ids=TRAINING)
@@ -343,15 +356,21 @@ def test_bad_weights_are_refused_and_change_nothing(ops, change, said):
     ("options", "said"),
     [
         ({"sizes": [5]}, "sizes is [5], expected two or more widths"),
-        ({"sizes": [5, 0, 2]}, "expected two or more widths of at least 1"),
+        ({"sizes": [5, 0, 2]}, "expected two or more widths of 1 to"),
+        ({"sizes": [5, 2**31]}, "expected two or more widths of 1 to"),
+        ({"sizes": [2**63, 2]}, "expected two or more widths of 1 to"),
         ({"sizes": [5, 2.5]}, "sizes is [5, 2.5]"),
         ({"sizes": 5}, "sizes is 5"),
         ({"dtype": np.float16}, "dtype is float16, expected float32 or float64"),
         ({"dtype": np.int64}, "dtype is int64"),
+        ({"dtype": None}, "dtype is None"),
         ({"scale": 0}, "scale is 0"),
         ({"scale": np.nan}, "scale is nan"),
         ({"scale": 1e-60}, "expected a finite number other than 0 in float32"),
         ({"scale": "a"}, "scale is 'a'"),
+        ({"scale": 10**400}, "expected a number such as 1 / 255"),
+        ({"image_shape": 6}, "image_shape is 6, expected sides"),
+        ({"class_names": 3}, "class_names is 3, expected 3 names"),
         ({"image_shape": (2, 2)}, "image_shape is (2, 2), expected sides whose product is 6"),
         ({"image_shape": (-2, -3)}, "image_shape is (-2, -3)"),
         ({"class_names": ["a"]}, "class_names has 1 names, expected 3"),

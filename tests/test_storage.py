@@ -1,5 +1,6 @@
 """Files appear whole or not at all; a damaged, foreign or edited model file is refused with its reason."""
 
+import errno
 import json
 import os
 import stat
@@ -177,10 +178,25 @@ def test_a_model_that_would_not_load_is_not_saved(tmp_path, config, weights):
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_files_and_folders(tmp_path):
+def deny(path, *args, **kwargs):
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+def test_an_error_of_the_temporary_file_names_the_file(tmp_path):
+    with pytest.raises(PermissionError) as raised, safe_write(tmp_path / "m") as temporary:
+        deny(temporary)
+    assert raised.value.filename == str(tmp_path / "m")
+
+
+def test_missing_files_and_folders(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="nothing-here"):
         load_model(tmp_path / "nothing-here")
     refused(tmp_path, "folder")
+    save_model(tmp_path / "locked", CONFIG, make_weights())
+    monkeypatch.setattr("builtins.open", deny)
+    with pytest.raises(PermissionError, match="locked"):
+        load_model(tmp_path / "locked")
+    monkeypatch.undo()
     with pytest.raises(FileNotFoundError, match="no folder"):
         save_model(tmp_path / "nowhere" / "m", CONFIG, make_weights())
     with pytest.raises(ValueError, match="folder"):

@@ -205,6 +205,8 @@ def test_scores_are_those_of_evaluate(ops, data):
         (lambda X, y: (X, y + 1), "validation_data: y has the label 3"),
         (lambda X, y: (X, y[:5]), "validation_data: y has 5 labels"),
         (lambda X, y: (X[:0], y[:0]), "validation_data: X has shape (0, 8), expected at least one sample"),
+        (lambda X, y: (X,), "validation_data is of type tuple, expected a pair (X_test, y_test)"),
+        (lambda X, y: X, "validation_data is of type ndarray, expected a pair"),
     ],
 )
 def test_test_data_is_checked_before_training(ops, data, change, said):
@@ -307,6 +309,18 @@ def test_a_bar_is_shown_where_it_is_wanted(data, capsys, monkeypatch, progress, 
 
 
 # --- divergence ------------------------------------------------------------------------------------------
+
+
+def test_a_batch_size_beyond_all_data_is_one_batch(ops, data):
+    model, twin = make_model(ops), make_model(ops)
+    train_epoch(model, *data, batch_size=2**70, shuffle=False)
+    train_epoch(twin, *data, batch_size=len(data[1]), shuffle=False)
+    assert bits(model) == bits(twin)
+
+
+def test_without_a_console_there_is_no_bar(data, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    assert len(fit(make_model(kernels), *data, epochs=2)) == 2
 
 
 def test_divergence_names_epoch_and_batch_and_takes_no_step(ops, data):
