@@ -64,7 +64,7 @@ def draw_tile(axes):
     write(axes, right + 16, 310, "8 rows × 2 vectors of C,\nin registers to the end\n(AVX2: 6 × 2)", MOSS)
     for x, cells in (
         (30, ("", "forward", "backward", "step")),
-        (160, ("A · B", "X · W", "W · dYᵀ", "Xᵀ · dY")),
+        (160, ("A · B", "X · W", "dY · Wᵀ", "Xᵀ · dY")),
         (280, ("starts from", "bias", "0", "0")),
         (420, ("ends with", "ReLU", "0 where ReLU gave 0", "W −= lr · C, no dW stored")),
     ):
@@ -73,7 +73,7 @@ def draw_tile(axes):
     axes.plot([30, 745], [450, 450], color=LINE, lw=1)
 
 
-def draw_skipping(axes, left=800, top=292, side=238, first=4, group=4):
+def draw_skipping(axes, left=800, top=292, side=238, first=4, group=2):
     """Draw a group of samples, the OR of their masks and the list that comes of it."""
     images = load_mnist()[0]
     alive = images != 0
@@ -85,6 +85,8 @@ def draw_skipping(axes, left=800, top=292, side=238, first=4, group=4):
         box(axes, x, 72, 140, 140, "none", LINE)
         write(axes, x + 70, 231, f"{(image != 0).mean():.0%} not 0", GREY, "center")
         write(axes, x - 16, 142, "or" if i else "", BLUE, "center", 16, weight="bold")
+    share = "2 samples (AVX2: 4) share\na list of the pixels that are\nnot 0 in one of them or both."
+    write(axes, left + 172 * group, 142, share)
     arrow(axes, (left + side / 2, 250), (left + side / 2, top - 6), BLUE)
     visited = alive[first : first + group].any(axis=0)
     colors = np.where(visited.reshape(28, 28, 1), (0, 114, 178), (238, 238, 238)).astype(np.uint8)
@@ -92,7 +94,7 @@ def draw_skipping(axes, left=800, top=292, side=238, first=4, group=4):
     ks, x = np.flatnonzero(visited), left + side + 30
     write(axes, x, top + 12, f"{len(ks)} of {visited.size} pixels: {visited.mean():.0%}", BLUE, **HEAD)
     write(axes, x, top + 52, f"list: {ks[0]}, {ks[1]}, {ks[2]}, {ks[3]}, … {ks[-1]}", BLUE)
-    write(axes, x, top + 102, "For these 4 rows of C, k runs over\nthis list, not over all pixels.")
+    write(axes, x, top + 102, "For these 2 rows of C, k runs over\nthis list, not over all pixels.")
     write(axes, x, top + 158, f"Average of a whole epoch: {groups.any(axis=1).mean():.0%}.")
     write(axes, x, top + 213, "The results are the same, bit for\nbit. Dense data run without lists.")
 

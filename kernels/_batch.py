@@ -10,7 +10,7 @@ import numpy as np
 from . import _team
 from ._gather import data_rows, gather_row, lies_ready, prefetch_row
 from ._jit import kernel
-from ._lists import BLOCK, GROUP, WORD, list_features, list_samples
+from ._lists import BLOCK, FEATURES, SAMPLES, WORD, list_features, list_samples
 from ._simd import VECTOR_BYTES, at, cast, convert, lanes, stack_of, two_vectors
 from ._tile import LISTED_WIDE, listed_product_step, product_step
 from .arena import (
@@ -61,10 +61,10 @@ def load_batch(memory, table, inputs, labels, samples, coming, member, members):
                 prefetch_row(masks, coming[row])
             prefetch_row(labels, coming[row])
     if masks.size:
-        lists, list_row = _lists_from(copy, layer[FEATURE_LISTS], layer[FEATURES_ROW], first // GROUP)
+        lists, list_row = _lists_from(copy, layer[FEATURE_LISTS], layer[FEATURES_ROW], first // SAMPLES)
         list_features(masks, samples, first, last, lists, list_row)
         for word in range(part, masks.shape[1], parts):
-            group = word * (WORD // GROUP)
+            group = word * (WORD // FEATURES)
             lists, list_row = _lists_from(copy, layer[SAMPLE_LISTS], layer[SAMPLES_ROW], group)
             list_samples(masks, samples, word, layer[N_IN], lists, list_row)
 
@@ -157,7 +157,7 @@ def _first_forward_part(memory, table, copy, inputs, first, n_rows, column, colu
     w, b, y, floor = _operands(memory, table, 0, first, column)
     if masks.size:
         n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
-        lists, list_row = _lists_from(copy, layer[FEATURE_LISTS], layer[FEATURES_ROW], first // GROUP)
+        lists, list_row = _lists_from(copy, layer[FEATURE_LISTS], layer[FEATURES_ROW], first // SAMPLES)
         listed_forward_rows(data, w, b, y, lists, list_row, n_blocks, n_rows, columns, floor, picks)
     else:
         forward_rows(data, w, b, y, n_rows, layer[N_IN], columns, floor, picks)
@@ -235,7 +235,7 @@ def _step_listed(memory, layer, inputs, lr, column, columns, member, members):
         # words are dealt in turn, since features in the middle of an image are live more often
         for word in range(part, masks.shape[1], parts):
             first = word * WORD
-            lists, list_row = _lists_from(copy, layer[SAMPLE_LISTS], layer[SAMPLES_ROW], first // GROUP)
+            lists, list_row = _lists_from(copy, layer[SAMPLE_LISTS], layer[SAMPLES_ROW], first // FEATURES)
             listed_product_step(
                 at(data[0], first),
                 1,

@@ -1,8 +1,8 @@
 """Lists of what is not zero: which k the tiles of the first layer need to visit.
 
-A list is a row of int32: its length, room up to LIST_HEADER, then ascending numbers. Every GROUP rows of the
-output share one: the pixels live in one of a group of samples going forward, the samples live in one of a
-group of pixels for the weight gradient.
+A list is a row of int32: its length, room up to LIST_HEADER, then ascending numbers. Neighbouring rows of the
+output share one: the features live in one of a group of samples going forward, the samples live in one of a
+group of features for the weight gradient.
 """
 
 import numpy as np
@@ -14,7 +14,10 @@ from . import machine
 from ._jit import kernel
 from ._simd import at, below, broadcast, rows_of
 
-GROUP = 4  # rows of the output that share a list, as many as the tile over a list has
+# Samples that share a list of features. With fewer, less is visited in vain, but a tile has fewer chains of
+# sums in flight, and loads more for each of them.
+SAMPLES = 2 if machine.vector_registers() == 32 else 4
+FEATURES = 4  # that share a list of samples; their values are looked up byte by byte
 LIST_HEADER = 8  # elements before the first number
 SLACK = 16  # elements behind the last number that may be written
 WORD = 64  # bits of a word of the masks
@@ -85,46 +88,41 @@ def extend(ks, n, first, bits):
 
 
 @kernel
-def group_masks(masks, samples, group, last):
-    """Pointers to the masks of a group of samples, rows of `masks`; the last one stands for those missing."""
-    words = rows_of(masks, 0)
-    return (
-        below(words, samples[group])[0],
-        below(words, samples[min(last - 1, group + 1)])[0],
-        below(words, samples[min(last - 1, group + 2)])[0],
-        below(words, samples[min(last - 1, group + 3)])[0],
-    )
+def _live(words, samples, group, last, word):
+    """One word of the features live in a group of samples, before the last one."""
+    bits = np.uint64(0)
+    for sample in range(group, group + SAMPLES):
+        bits |= below(words, samples[min(sample, last - 1)])[0][word]
+    return bits
 
 
 @kernel
 def list_features(masks, samples, first, last, lists, row):
     """Lists of the features live in each group of the samples first to last, one for each block of words."""
-    for group in range(first, last, GROUP):
-        one, two, three, four = group_masks(masks, samples, group, last)
+    words = rows_of(masks, 0)
+    for group in range(first, last, SAMPLES):
         for word in range(0, masks.shape[1], BLOCK):
-            ks = at(lists, (group - first) // GROUP * row + word // BLOCK * BLOCK_ROW)
+            ks = at(lists, (group - first) // SAMPLES * row + word // BLOCK * BLOCK_ROW)
             n = 0
             for each in range(word, min(masks.shape[1], word + BLOCK)):
-                bits = one[each] | two[each] | three[each] | four[each]
-                n = extend(at(ks, LIST_HEADER), n, WORD * each, bits)
+                n = extend(at(ks, LIST_HEADER), n, WORD * each, _live(words, samples, group, last, each))
             ks[0] = n
 
 
 @kernel
 def count_visits(masks, samples, first, last):
     """How many features are live in a group of the samples first to last, summed over the groups."""
-    visits = 0
-    for group in range(first, last, GROUP):
-        one, two, three, four = group_masks(masks, samples, group, last)
+    visits, words = 0, rows_of(masks, 0)
+    for group in range(first, last, SAMPLES):
         for word in range(masks.shape[1]):
-            visits += count_bits(one[word] | two[word] | three[word] | four[word])
+            visits += count_bits(_live(words, samples, group, last, word))
     return visits
 
 
 @kernel
 def list_samples(masks, samples, word, n_features, lists, row):
     """Lists of the samples live in each group of the features of one word of the masks."""
-    n_groups = (min(WORD, n_features - WORD * word) + GROUP - 1) // GROUP
+    n_groups = (min(WORD, n_features - WORD * word) + FEATURES - 1) // FEATURES
     for group in range(n_groups):
         lists[group * row] = 0
     words = rows_of(masks, 0)
@@ -136,7 +134,7 @@ def list_samples(masks, samples, word, n_features, lists, row):
         for i in range(here, WORD):
             block[i] = 0
         for group in range(n_groups):
-            live = _which_have(block, np.uint64((1 << GROUP) - 1) << np.uint64(GROUP * group))
+            live = _which_have(block, np.uint64((1 << FEATURES) - 1) << np.uint64(FEATURES * group))
             ks = at(lists, group * row)
             ks[0] = extend(at(ks, LIST_HEADER), ks[0], first, live)
 

@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 
 from . import machine
 from ._jit import kernel
-from ._lists import GROUP, LIST_HEADER
+from ._lists import FEATURES, LIST_HEADER, SAMPLES
 from ._simd import (
     I32,
     I64,
@@ -32,7 +32,7 @@ from ._simd import (
 MANY_REGISTERS = machine.vector_registers() == 32
 ROWS = (8, 4, 2, 1) if MANY_REGISTERS else (6, 4, 2, 1)
 WIDE = 2
-LISTED_ROWS = (4, 1)
+LISTED_ROWS = {"floor": (SAMPLES, 1), "step": (FEATURES, 1)}  # as many as share a list
 LISTED_WIDE = 4 if MANY_REGISTERS else 2
 # Of A, which every panel of columns reads again: as much as stays in the L2 cache beside other things.
 BLOCK_BYTES = 1 << 17
@@ -170,7 +170,7 @@ def make_tile(end, listed=False):
         stands for values[byte]
     ks : None, or for a `listed` tile the n_k ascending numbers, int32, that stand for all k
     """
-    heights, wide = (LISTED_ROWS, LISTED_WIDE) if listed else (ROWS, WIDE)
+    heights, wide = (LISTED_ROWS[end], LISTED_WIDE) if listed else (ROWS, WIDE)
 
     @intrinsic
     def tile(
@@ -253,7 +253,7 @@ def make_listed_product(end):
 
     lists, list_row : pointer to the first group's list (`_lists`), elements from list to list
     """
-    tile = make_tile(end, listed=True)
+    tile, group = make_tile(end, listed=True), LISTED_ROWS[end][0]
 
     @kernel
     def product(
@@ -279,8 +279,8 @@ def make_listed_product(end):
             left = columns - column
             row = 0
             while row < rows:
-                ks = at(lists, row // GROUP * list_row)
-                group_end = min(rows, row + GROUP)
+                ks = at(lists, row // group * list_row)
+                group_end = min(rows, row + group)
                 while row < group_end:
                     row += tile(
                         a,

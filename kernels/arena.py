@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._lists import BLOCK, BLOCK_ROW, GROUP, WORD, list_row
+from ._lists import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, list_row
 
 # Columns of the table, a row a layer. Offsets and row lengths count elements of the model's dtype.
 COLUMNS = (
@@ -88,8 +88,8 @@ def plan(sizes, batch_size, dtype):
     x, numbers = take(batch_size * table[0, X_ROW]), take(batch_size * 8 // itemsize)
     n_words = -(-sizes[0] // WORD)
     features_row, samples_row = -(-n_words // BLOCK) * BLOCK_ROW, list_row(batch_size)
-    feature_lists = take(-(-batch_size // GROUP) * features_row * 4 // itemsize)
-    sample_lists = take(n_words * WORD // GROUP * samples_row * 4 // itemsize)
+    feature_lists = take(-(-batch_size // SAMPLES) * features_row * 4 // itemsize)
+    sample_lists = take(n_words * WORD // FEATURES * samples_row * 4 // itemsize)
     table[0, COPY] = size - x
     take((table[0, TEAMS] - 1) * table[0, COPY])
     losses = take(batch_size * 8 // itemsize)

@@ -5,14 +5,14 @@ import numpy as np
 from . import _team
 from ._gather import byte_values, data_rows, fill_values, gather_row, lies_ready
 from ._jit import entry
-from ._lists import BLOCK, BLOCK_ROW, GROUP, WORD, count_visits, list_features
+from ._lists import BLOCK, BLOCK_ROW, SAMPLES, WORD, count_visits, list_features
 from ._simd import address, aligned, at, below, convert, rows_of
 from .arena import LINE, N_IN, N_OUT, W_ROW, X_ROW, Y_ROW, B, W, X
 from .linear import forward_rows, listed_forward_rows
 from .scan import mask_row
 
 CHUNK = 64  # rows at once: enough to use a panel of w often while it is in the cache
-SKIP_BELOW = 0.6  # share of the features that a group of rows may visit for a list to pay, as measured
+SKIP_BELOW = 0.75  # share of the features that a group of rows may visit for a list to pay, as measured
 
 
 def infer(arena, table, x, scale, logits):
@@ -42,7 +42,7 @@ def _infer(arena, table, x, scale, logits, sync, member, members):
     workspaces = aligned(address(space, 0, 0)), row
     masks = np.empty((size, (x.shape[1] + WORD - 1) // WORD), np.uint64)
     n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
-    lists = np.empty(((size + GROUP - 1) // GROUP, n_blocks * BLOCK_ROW), np.int32)
+    lists = np.empty(((size + SAMPLES - 1) // SAMPLES, n_blocks * BLOCK_ROW), np.int32)
     samples = np.arange(size)
     picks = address(samples, 0, 0), byte_values(scale)
     fill_values(picks[1], scale)
@@ -57,7 +57,7 @@ def _infer(arena, table, x, scale, logits, sync, member, members):
             if not ready:
                 gather_row(x, begin + r, scale, below(data, r)[0])
             mask_row(x, begin + r, rows_of(masks, r)[0], masks.shape[1])
-        groups = (rows + GROUP - 1) // GROUP
+        groups = (rows + SAMPLES - 1) // SAMPLES
         skip = count_visits(masks, samples, 0, rows) < SKIP_BELOW * groups * table[0, N_IN]
         for index in range(n_layers):
             layer = table[index]
