@@ -18,11 +18,11 @@ from .data import (
     read_idx,
     to_one_hot,
 )
-from .kernels.machine import get_num_threads, set_num_threads
+from .kernels.core.machine import get_num_threads, set_num_threads
 from .metrics import accuracy, evaluate
 from .model import MLP, DigitsClassifier
 from .plotting import plot_training_results
-from .train import History, fit, train_epoch
+from .training import History, fit, train_epoch
 
 __all__ = [
     "MLP",

@@ -14,9 +14,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastmlp import kernels
 
-from . import options, storage
+from . import checks
 from .data import DataLoader, prepare_inputs, prepare_labels
+from .export import safetensors
 
+_FIELDS = ("n_in", "n_out", "w", "w_row", "b", "x", "x_row", "y", "y_row", "dy")
 _LINE = 64  # bytes; arenas start on a cache line, as the kernels' plan wants
 _HUGE_PAGE = 2**21  # bytes; NumPy asks for huge pages in arrays of two of them or more
 
@@ -75,11 +77,11 @@ class MLP:
         ops: ModuleType,
     ) -> None:
         """Check the configuration and make parameters, all zero."""
-        self.sizes = options.check_sizes(sizes)
-        self.dtype = options.check_dtype(dtype)
-        self.scale = options.check_scale(scale, self.dtype)
-        self.image_shape = options.check_image_shape(image_shape, self.n_in)
-        self.class_names = options.check_class_names(class_names, self.n_classes)
+        self.sizes = checks.check_sizes(sizes)
+        self.dtype = checks.check_dtype(dtype)
+        self.scale = checks.check_scale(scale, self.dtype)
+        self.image_shape = checks.check_image_shape(image_shape, self.n_in)
+        self.class_names = checks.check_class_names(class_names, self.n_classes)
         self.ops = ops
         self._training = threading.Lock()
         self._scale = self.dtype.type(self.scale)
@@ -126,7 +128,7 @@ class MLP:
         if n_rows <= self._n_rows:
             return
         table, size = self.ops.plan(self.sizes, n_rows, self.dtype)
-        n_parameters = int(table[0, 5])
+        n_parameters = int(table[0]["x"])
         arena = _aligned_zeros(size, self.dtype)
         arena[:n_parameters] = self._arena[:n_parameters] if self._n_rows else 0
         self._table, self._arena, self._n_rows = table, arena, n_rows
@@ -137,14 +139,14 @@ class MLP:
         arena = self._arena if memory is None else memory
         return [
             (_matrix(arena, w, n_in, n_out, w_row), arena[b : b + n_out])
-            for n_in, n_out, w, w_row, b in self._table[:, :5].tolist()
+            for n_in, n_out, w, w_row, b in self._table[["n_in", "n_out", "w", "w_row", "b"]].tolist()
         ]
 
     def _activations(self, n_rows: int) -> list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
         """Views of x, y and dy of each layer for a batch of n_rows."""
         views = []
         arena = self._arena
-        for n_in, n_out, _, _, _, x, x_row, y, y_row, dy in self._table[:, :10].tolist():
+        for n_in, n_out, _, _, _, x, x_row, y, y_row, dy in self._table[list(_FIELDS)].tolist():
             views.append(
                 (
                     _matrix(arena, x, n_rows, n_in, x_row),
@@ -182,7 +184,7 @@ class MLP:
             self._stepped_from = False
             layers = self._activations(len(inputs))
             np.copyto(layers[0][0], inputs, casting="same_kind")
-            first, row = self._table[0, 5:7].tolist()
+            first, row = self._table[0][["x", "x_row"]].item()
             # with the pads, because NumPy makes a buffer for rows that are apart
             self._arena[first : first + len(inputs) * row] *= self._scale
             for (w, b), (x, y_now, _) in zip(self._parameters()[:-1], layers[:-1], strict=True):
@@ -211,7 +213,7 @@ class MLP:
             if not self._forward_rows:
                 raise RuntimeError("backward follows a forward pass: call forward(X, y) first")
             if self._gradients is None:
-                self._gradients = _aligned_zeros(int(self._table[0, 5]), self.dtype)
+                self._gradients = _aligned_zeros(int(self._table[0]["x"]), self.dtype)
             layers = self._activations(self._forward_rows)
             gradients = self._parameters(self._gradients)
             last = len(layers) - 1
@@ -291,7 +293,7 @@ class MLP:
                     f"batch {done}: the loss is {losses[done]}; a smaller learning rate than {lr:g} may help"
                 )
             # a weight under a pixel that is always 0 shows in no loss
-            finite, _, _ = self.ops.scan(self._arena[None, : int(self._table[0, 5])])
+            finite, _, _ = self.ops.scan(self._arena[None, : int(self._table[0]["x"])])
             if not finite:
                 raise FloatingPointError(
                     f"after batch {done - 1}: weights are not finite; "
@@ -474,7 +476,7 @@ class MLP:
         OSError
             The file cannot be written; an older one is still there.
         """
-        storage.save_model(path, self.config(), self.get_weights())
+        safetensors.save_model(path, self.config(), self.get_weights())
 
     @staticmethod
     def load(path: str | os.PathLike, ops: ModuleType = kernels) -> "MLP":
@@ -487,7 +489,7 @@ class MLP:
         ValueError
             The file is damaged or none of fastmlp's; no code from it is ever run.
         """
-        config, weights = storage.load_model(path)
+        config, weights = safetensors.load_model(path)
         classes = {"MLP": MLP, "DigitsClassifier": DigitsClassifier}
         if config["class"] not in classes:
             raise ValueError(f"{path}: found class {config['class']!r}, expected one of {sorted(classes)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .storage import safe_write
+from .files import safe_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

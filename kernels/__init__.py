@@ -3,12 +3,13 @@
 Everything here has a twin of the same name and signature in `fastmlp.reference`.
 """
 
-from .arena import plan
+from .core.memory import plan
+from .epoch import sgd_epoch
 from .inference import infer
 from .linear import linear_backward, linear_forward, linear_relu_backward, linear_relu_forward
+from .losses import softmax_cross_entropy
+from .optimizers import sgd_step
 from .scan import scan, zero_masks
-from .sgd import sgd_epoch, sgd_step
-from .softmax import softmax_cross_entropy
 
 __all__ = [
     "infer",

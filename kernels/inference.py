@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from . import _team
-from ._gather import byte_values, data_rows, fill_values, gather_row, lies_ready
-from ._jit import entry
-from ._lists import BLOCK, BLOCK_ROW, SAMPLES, WORD, count_visits, list_features
-from ._simd import address, aligned, at, below, convert, rows_of
-from .arena import LINE, N_IN, N_OUT, W_ROW, X_ROW, Y_ROW, B, W, X
+from .core import threads
+from .core.gather import byte_values, data_rows, fill_values, gather_row, lies_ready
+from .core.jit import entry
+from .core.memory import LINE
+from .core.simd import address, aligned, at, below, convert, rows_of
+from .core.sparsity import BLOCK, BLOCK_ROW, SAMPLES, WORD, count_visits, list_features
 from .linear import forward_rows, listed_forward_rows
 from .scan import mask_row
 
@@ -30,14 +30,14 @@ def infer(arena, table, x, scale, logits):
 
     Twin: `fastmlp.reference.infer`.
     """
-    _team.share_out(_infer, len(x) * int(table[0, X]), arena, table, x, scale, logits)
+    threads.share_out(_infer, len(x) * int(table[0]["x"]), arena, table, x, scale, logits)
 
 
 @entry("logits")
 def _infer(arena, table, x, scale, logits, sync, member, members):
     memory = address(arena, 0, 0)
     n_layers, size = table.shape[0], min(CHUNK, x.shape[0])
-    row = max(table[0, X_ROW], table[:, Y_ROW].max())
+    row = max(table[0].x_row, table["y_row"].max())
     space = np.empty(2 * size * row + LINE, arena.dtype)
     workspaces = aligned(address(space, 0, 0)), row
     masks = np.empty((size, (x.shape[1] + WORD - 1) // WORD), np.uint64)
@@ -58,22 +58,22 @@ def _infer(arena, table, x, scale, logits, sync, member, members):
                 gather_row(x, begin + r, scale, below(data, r)[0])
             mask_row(x, begin + r, rows_of(masks, r)[0], masks.shape[1])
         groups = (rows + SAMPLES - 1) // SAMPLES
-        skip = count_visits(masks, samples, 0, rows) < SKIP_BELOW * groups * table[0, N_IN]
+        skip = count_visits(masks, samples, 0, rows) < SKIP_BELOW * groups * table[0].n_in
         for index in range(n_layers):
             layer = table[index]
             last = index == n_layers - 1
             floor = convert(-np.inf if last else 0.0, scale)
-            w, b = (at(memory, layer[W]), layer[W_ROW]), at(memory, layer[B])
+            w, b = (at(memory, layer.w), layer.w_row), at(memory, layer.b)
             target = rows_of(logits, begin) if last else there
             if index == 0 and skip:
                 here_lists, list_row = rows_of(lists, 0)
                 list_features(masks, samples, 0, rows, here_lists, list_row)
                 listed_forward_rows(
-                    data, w, b, target, here_lists, list_row, n_blocks, rows, layer[N_OUT], floor, picks
+                    data, w, b, target, here_lists, list_row, n_blocks, rows, layer.n_out, floor, picks
                 )
             elif index == 0:
-                forward_rows(data, w, b, target, rows, layer[N_IN], layer[N_OUT], floor, picks)
+                forward_rows(data, w, b, target, rows, layer.n_in, layer.n_out, floor, picks)
             else:
-                forward_rows(here, w, b, target, rows, layer[N_IN], layer[N_OUT], floor, ())
+                forward_rows(here, w, b, target, rows, layer.n_in, layer.n_out, floor, ())
             here, there = there, here
     return space.size + samples.size  # their last use: after it Numba frees the arrays

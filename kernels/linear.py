@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from . import _team
-from ._jit import entry, kernel
-from ._lists import BLOCK_ROW
-from ._simd import (
+from .core import threads
+from .core.jit import entry, kernel
+from .core.simd import (
     address,
     at,
     below,
@@ -18,7 +17,8 @@ from ._simd import (
     two_vectors,
     where_positive,
 )
-from ._tile import listed_product, product, transpose_block
+from .core.sparsity import BLOCK_ROW
+from .core.tile import listed_product, product, transpose_block
 
 # A longer inner dimension runs in blocks, so that a block of w's panel of two vectors stays in the L2 cache.
 INNER_BLOCK = 1024
@@ -42,7 +42,7 @@ def linear_forward(x, w, b, y):
 
     Twin: `fastmlp.reference.linear_forward`.
     """
-    _team.share_out(_linear_forward, x.size * w.shape[1], x, w, b, y, False)
+    threads.share_out(_linear_forward, x.size * w.shape[1], x, w, b, y, False)
 
 
 def linear_relu_forward(x, w, b, y):
@@ -52,7 +52,7 @@ def linear_relu_forward(x, w, b, y):
 
     Parameters as of `linear_forward`. Twin: `fastmlp.reference.linear_relu_forward`.
     """
-    _team.share_out(_linear_forward, x.size * w.shape[1], x, w, b, y, True)
+    threads.share_out(_linear_forward, x.size * w.shape[1], x, w, b, y, True)
 
 
 def linear_backward(x, w, dy, dx, dw, db):
@@ -71,7 +71,7 @@ def linear_backward(x, w, dy, dx, dw, db):
     Twin: `fastmlp.reference.linear_backward`.
     """
     work = x.size * w.shape[1] * (1 if dx is None else 2)
-    _team.share_out(_linear_backward, work, x, w, dy, dy, dw[:0] if dx is None else dx, dw, db, False)
+    threads.share_out(_linear_backward, work, x, w, dy, dy, dw[:0] if dx is None else dx, dw, db, False)
 
 
 def linear_relu_backward(x, w, y, dy, dx, dw, db):
@@ -91,12 +91,12 @@ def linear_relu_backward(x, w, y, dy, dx, dw, db):
     Twin: `fastmlp.reference.linear_relu_backward`.
     """
     work = x.size * w.shape[1] * (1 if dx is None else 2)
-    _team.share_out(_linear_backward, work, x, w, y, dy, dw[:0] if dx is None else dx, dw, db, True)
+    threads.share_out(_linear_backward, work, x, w, y, dy, dw[:0] if dx is None else dx, dw, db, True)
 
 
 @entry("y")
 def _linear_forward(x, w, b, y, relu, sync, member, members):
-    first, last = _team.share(x.shape[0], member, members)
+    first, last = threads.share(x.shape[0], member, members)
     n_in, n_out = w.shape
     floor = x.dtype.type(0.0 if relu else -np.inf)
     forward_rows(
@@ -115,14 +115,14 @@ def _linear_forward(x, w, b, y, relu, sync, member, members):
 @entry("dx", "dw", "db")  # dy is written through its address, and only by the layer with ReLU
 def _linear_backward(x, w, y, dy, dx, dw, db, relu, sync, member, members):
     batch, (n_in, n_out) = x.shape[0], w.shape
-    first, last = _team.share(batch, member, members)
+    first, last = threads.share(batch, member, members)
     if relu:
         mask_rows(rows_of(y, first), rows_of(dy, first), last - first, n_out)
-        _team.barrier(sync, members)
+        threads.barrier(sync, members)
     if dx.shape[0]:
         rows, outputs = rows_of(dy, first), rows_of(dx, first)
         input_gradient(rows_of(w, 0), rows, outputs, outputs, False, last - first, n_in, n_out)
-    first, last = _team.share(n_in, member, members)
+    first, last = threads.share(n_in, member, members)
     zeros = two_vectors(x.dtype.type(0))
     floor = x.dtype.type(-np.inf)
     x_first, x_row = rows_of(x, 0)

@@ -5,8 +5,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ._jit import entry, kernel
-from ._simd import address, at, constant, rows_of
+from .core.jit import entry, kernel
+from .core.simd import address, at, constant, rows_of
 
 
 def scan(x):

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastmlp import kernels
 
+FIELDS = "n_in n_out w w_row b x x_row y y_row dy".split()
 NO_MASKS = np.empty((0, 0), np.uint64)
 
 
@@ -31,7 +32,7 @@ def views(arena, table, rows):
             matrix(y, rows, y_ld),
             matrix(dy, rows, y_ld),
         )
-        for n_in, n_out, w, w_ld, b, x, x_ld, y, y_ld, dy in table[:, :10].tolist()
+        for n_in, n_out, w, w_ld, b, x, x_ld, y, y_ld, dy in table[FIELDS].tolist()
     ]
 
 
@@ -56,7 +57,7 @@ class Network:
     def layers(self, rows=None):
         """Views of every layer, without pads."""
         whole = views(self.arena, self.table, self.batch_size if rows is None else rows)
-        for layer, (n_in, n_out) in zip(whole, self.table[:, :2].tolist(), strict=True):
+        for layer, (n_in, n_out) in zip(whole, self.table[["n_in", "n_out"]].tolist(), strict=True):
             yield Layer(
                 layer.w[:, :n_out], layer.b, layer.x[:, :n_in], layer.y[:, :n_out], layer.dy[:, :n_out]
             )
@@ -87,6 +88,14 @@ class Network:
         return done, losses
 
     def infer(self, x, scale=1.0):
-        logits = np.full((len(x), self.table[-1, 1]), np.nan, self.dtype)
+        logits = np.full((len(x), self.table[-1]["n_out"]), np.nan, self.dtype)
         self.ops.infer(self.arena, self.table, x, self.dtype.type(scale), logits)
         return logits
+
+
+def draw(n, sizes, seed=0, kind="integers"):
+    """Pixels, most of them zero, and labels."""
+    rng = np.random.default_rng([seed, n])
+    x = (rng.integers(0, 256, (n, sizes[0])) * (rng.random((n, sizes[0])) < 0.4)).astype(np.uint8)
+    labels = rng.integers(sizes[-1], size=n) if kind == "integers" else rng.dirichlet(np.ones(sizes[-1]), n)
+    return x, labels

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fastmlp.bench import number
-from fastmlp.storage import safe_write
+from asv_benchmarks.figures.__main__ import number
+from fastmlp.files import safe_write
 
 from . import results as store
 from .registry import ENTRIES, OWN

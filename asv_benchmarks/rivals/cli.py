@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fastmlp.cli import _whole_number
-from fastmlp.kernels import machine
+from fastmlp.cli.main import _whole_number
+from fastmlp.kernels.core import machine
 
 from . import chart, readme, session, table
 from . import results as store

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fastmlp.storage import safe_write
+from fastmlp.files import safe_write
 
 from .runner import ROOT
 

@@ -1,0 +1,30 @@
+"""`fastmlp evaluate`: a saved model's scores on test data."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from fastmlp.data import load_idx_dataset, load_mnist
+from fastmlp.metrics import confusion_matrix
+from fastmlp.model import MLP
+from fastmlp.plotting import plot_confusion, save_figure
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Print scikit-learn's report on a model's test predictions and save their confusion matrix."""
+    from sklearn.metrics import classification_report  # slow to import
+
+    model = MLP.load(args.model)
+    _, _, X, y = load_mnist() if args.data is None else load_idx_dataset(args.data)
+    predicted = model.predict(X)
+    confusion = confusion_matrix(y, predicted, model.n_classes)
+    names = model.class_names or tuple(map(str, range(model.n_classes)))
+    present = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
+    shown = [names[k] for k in present]
+    print(classification_report(y, predicted, target_names=shown, digits=3, zero_division=0))
+    picture = args.out or args.model.parent / "confusion.png"
+    save_figure(plot_confusion(confusion, names), picture)
+    print(f"Saved the confusion matrix as {picture}")
+    return 0

@@ -1,0 +1,205 @@
+"""`fastmlp train`, from the data to a folder with a model, its history and pictures."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.data import DataLoader, load_idx_dataset, load_mnist
+from fastmlp.kernels.core import machine
+from fastmlp.metrics import evaluate
+from fastmlp.model import MLP, DigitsClassifier
+from fastmlp.plotting import plot_samples, plot_training_results, save_figure
+from fastmlp.training import History, Record, fit, train_epoch
+
+_FILES = ("model.safetensors", "history.csv", "training.png", "samples.png")
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train a model, tell how it goes, and save what comes of it."""
+    clock = _Clock()
+    with clock.part("reading data"):
+        data = _read_data(args.data)
+    folder = _make_folder(args.out)
+    try:
+        model, loader = _prepare(args, data, folder, clock)
+        history = _fit(args, data, model, loader, clock)
+    except BaseException:
+        with contextlib.suppress(OSError):  # a folder that got nothing goes; rmdir leaves any other
+            folder.rmdir()
+        raise
+    with clock.part("saving"):
+        model.save(folder / "model.safetensors")
+        history.to_csv(folder / "history.csv")
+    with clock.part("pictures"):
+        _save_pictures(folder, history, model, data)
+    ending = "Interrupted; saved" if history.interrupted else "Saved"
+    _say(f"{clock}\n{ending} the model, its history and pictures in {folder}")
+    return 130 if history.interrupted else 0
+
+
+class _Data(NamedTuple):
+    """A data set: images (n, n_features) uint8, labels (n,) uint8, and what they are called."""
+
+    X: NDArray[np.uint8]
+    y: NDArray[np.uint8]
+    X_test: NDArray[np.uint8]
+    y_test: NDArray[np.uint8]
+    image_shape: tuple[int, ...]
+    n_classes: int
+    name: str
+    class_names: tuple[str, ...] | None
+
+
+def _read_data(folder: Path | None) -> _Data:
+    if folder is None:
+        X, y, X_test, y_test = load_mnist()
+        return _Data(X, y, X_test, y_test, (28, 28), 10, "MNIST", tuple("0123456789"))
+    X, y, X_test, y_test = load_idx_dataset(folder, flatten=False)
+    X_flat, X_test_flat = X.reshape(len(X), -1), X_test.reshape(len(X_test), -1)
+    return _Data(X_flat, y, X_test_flat, y_test, X.shape[1:], int(y.max()) + 1, str(folder), None)
+
+
+def _make_folder(out: Path | None) -> Path:
+    folder = _make_new_folder(Path("runs") / time.strftime("%Y-%m-%d_%H-%M-%S")) if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _FILES:
+        if (folder / name).exists():
+            raise ValueError(f"{folder} holds {name} of an earlier run: give another --out, or move it away")
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # what cannot be written shows now, not after training
+            return folder
+    except OSError as error:
+        error.filename = str(folder)  # not the file's, of which nobody has heard
+        raise
+
+
+def _make_new_folder(path: Path) -> Path:
+    names = itertools.chain([path.name], (f"{path.name}.{i}" for i in itertools.count(2)))
+    while True:
+        folder = path.with_name(next(names))
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+
+
+def _prepare(args: argparse.Namespace, data: _Data, folder: Path, clock: _Clock) -> tuple[MLP, DataLoader]:
+    with clock.part("preparing"):
+        machine.set_num_threads(args.threads)
+        model = DigitsClassifier(
+            data.X.shape[1],
+            args.hidden,
+            data.n_classes,
+            scale=args.scale,
+            image_shape=data.image_shape,
+            class_names=data.class_names,
+            seed=args.seed,
+        )
+    _say(_describe(args, data, model, folder))
+    with clock.part("compiling or loading kernels"):
+        _load_kernels(model, data)
+    with clock.part("preparing"):
+        return model, DataLoader(data.X, data.y, args.batch_size, shuffle=True, seed=args.seed)
+
+
+def _describe(args: argparse.Namespace, data: _Data, model: MLP, folder: Path) -> str:
+    sizes, sides = "-".join(map(str, model.sizes)), " x ".join(map(str, data.image_shape))
+    return (
+        f"Training {sizes} ({model.n_parameters:,} parameters, {np.dtype(model.dtype)}) on {data.name}: "
+        f"{len(data.X):,} training and {len(data.X_test):,} test images of {sides}, "
+        f"{model.n_classes} classes\nepochs {args.epochs}, batch size {args.batch_size}, "
+        f"learning rate {args.lr:g}, scale {args.scale:g}, seed {args.seed}, "
+        f"threads {machine.get_num_threads()}; saving in {folder}"
+    )
+
+
+def _load_kernels(model: MLP, data: _Data) -> None:
+    # a tiny model makes Numba load or compile what the run needs, outside the epochs' times
+    text = "Compiling the kernels for this machine, which later runs are spared ..."
+    note = threading.Timer(2.0, _say, [text, sys.stderr])
+    note.daemon = True
+    note.start()
+    try:
+        tiny = MLP([model.n_in, 1, model.n_classes], scale=model.scale, seed=0)
+        train_epoch(tiny, data.X[:1], data.y[:1], lr=1e-6, batch_size=1, shuffle=False)
+        tiny.predict(data.X[:1])
+    finally:
+        note.cancel()
+
+
+def _fit(args: argparse.Namespace, data: _Data, model: MLP, loader: DataLoader, clock: _Clock) -> History:
+    with clock.part("scoring"):
+        f1_train, f1_test = evaluate(model, data.X, data.y), evaluate(model, data.X_test, data.y_test)
+    _say(f"[Untrained] f1 train: {f1_train:.3f}, f1 test: {f1_test:.3f}")
+    records: list[Record] = []
+
+    def after_epoch(record: Record) -> None:
+        records.append(record)
+        clock.add("training", record.seconds)
+        _say(f"{record} ({1000 * record.seconds:.0f} ms)")
+
+    start = time.perf_counter()
+    try:
+        history = fit(
+            model,
+            loader,
+            epochs=args.epochs,
+            lr=args.lr,
+            validation_data=(data.X_test, data.y_test),
+            score_train=True,
+            callbacks=[after_epoch],
+        )
+    except KeyboardInterrupt:
+        history = History(records, interrupted=True)
+    clock.add("scoring", time.perf_counter() - start - sum(r.seconds for r in records))
+    return history
+
+
+def _save_pictures(folder: Path, history: History, model: MLP, data: _Data) -> None:
+    images, labels = data.X_test[:15], data.y_test[:15]
+    predicted = model.predict(images)
+    names, sides = model.class_names, data.image_shape
+    samples = plot_samples(images, labels, predicted, class_names=names, image_shape=sides)
+    save_figure(samples, folder / "samples.png")
+    if len(history):
+        save_figure(plot_training_results(history), folder / "training.png")
+
+
+class _Clock:
+    """Where the time of a run goes, in seconds by part."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.parts: dict[str, float] = {}
+
+    def add(self, name: str, seconds: float) -> None:
+        self.parts[name] = self.parts.get(name, 0.0) + seconds
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.add(name, time.perf_counter() - start)
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self.parts.items())
+        return f"Time: {parts}; {time.perf_counter() - self.start:.2f} s in all"
+
+
+def _say(text: object, file: TextIO | None = None) -> None:
+    from tqdm import tqdm
+
+    file = file or sys.stdout
+    tqdm.write(str(text), file=file)  # keeps clear of a progress bar
+    file.flush()

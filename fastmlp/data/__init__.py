@@ -1,0 +1,23 @@
+"""Data sets: inputs, labels, the loader, and files of the IDX format."""
+
+from .idx import load_idx_dataset, load_mnist_images, load_mnist_labels, read_idx
+from .inputs import prepare_inputs
+from .labels import prepare_labels, to_one_hot
+from .loader import DataLoader, Facts, Seed, create_batches, epoch_order
+from .mnist import load_mnist
+
+__all__ = [
+    "DataLoader",
+    "Facts",
+    "Seed",
+    "create_batches",
+    "epoch_order",
+    "load_idx_dataset",
+    "load_mnist",
+    "load_mnist_images",
+    "load_mnist_labels",
+    "prepare_inputs",
+    "prepare_labels",
+    "read_idx",
+    "to_one_hot",
+]

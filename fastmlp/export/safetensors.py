@@ -1,0 +1,154 @@
+"""Model files: safetensors, checked as they are read."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from fastmlp.files import safe_write
+
+FORMAT = 1
+_CODES = {"float32": "F32", "float64": "F64"}  # the model's dtypes as safetensors spells them
+
+
+def save_model(path: str | os.PathLike, config: dict[str, Any], weights: Sequence[np.ndarray]) -> None:
+    """Write a model file; the same configuration and weights give the same bytes.
+
+    Parameters
+    ----------
+    path : the file, replaced as a whole
+    config : class, sizes, dtype, scale, image_shape, class_names, as `MLP.config` returns them
+    weights : [W1, b1, W2, b2, ...], W (n_in, n_out) and b (n_out,), of the configured dtype
+
+    Raises
+    ------
+    ValueError
+        a configuration or weights that `load_model` would refuse
+    """
+    header = json.dumps({"format": FORMAT, **config}, sort_keys=True)
+    shapes = _shapes(_parse(path, header)["sizes"])
+    _require(len(weights) == len(shapes), path, f"{len(weights)} arrays of weights", f"{len(shapes)}")
+    # safetensors writes strided arrays wrongly, without an error
+    tensors = {name: np.ascontiguousarray(w) for name, w in zip(shapes, weights, strict=True)}
+    for name, w in tensors.items():
+        _check_kind(path, name, (w.dtype.name, *w.shape), (config["dtype"], *shapes[name]))
+        _check_finite(path, name, w)
+    with safe_write(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata={"fastmlp": header}))
+
+
+def load_model(path: str | os.PathLike) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Read a model file, checking all that it says; no code from the file is ever run.
+
+    Returns
+    -------
+    config : the configuration that was saved, lists as tuples
+    weights : [W1, b1, W2, b2, ...]
+
+    Raises
+    ------
+    FileNotFoundError, PermissionError
+        there is no such file, or it may not be read
+    ValueError
+        the file is truncated, corrupt, or no fastmlp model
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: found no such file, expected a fastmlp model")
+    _require(Path(path).is_file(), path, "a folder or a device", "a fastmlp model")
+    with open(path, "rb"):  # of a file that may not be read safetensors says that there is none
+        pass
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return _read(path, file)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: found a damaged or foreign file ({error}), expected a model") from error
+
+
+def _read(path: str | os.PathLike, file: Any) -> tuple[dict[str, Any], list[np.ndarray]]:
+    header = (file.metadata() or {}).get("fastmlp")
+    _require(header is not None, path, "no metadata key 'fastmlp'", "a model that fastmlp saved")
+    config = _parse(path, header)
+    shapes = _shapes(config["sizes"])
+    _require(set(file.keys()) == set(shapes), path, f"tensors {sorted(file.keys())}", f"{list(shapes)}")
+    for name, shape in shapes.items():  # before any value is read
+        tensor = file.get_slice(name)
+        _check_kind(path, name, (tensor.get_dtype(), *tensor.get_shape()), (_CODES[config["dtype"]], *shape))
+    weights = {name: file.get_tensor(name) for name in shapes}
+    for name, w in weights.items():
+        _check_finite(path, name, w)
+    return config, list(weights.values())
+
+
+def _parse(path: str | os.PathLike, header: Any) -> dict[str, Any]:
+    """Give the configuration in a header, once every value of it is what a model can have."""
+    try:
+        config = json.loads(header)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: found metadata that is no JSON ({error}), expected it") from error
+    _require(isinstance(config, dict), path, f"metadata {config}", "a configuration")
+    found = config.pop("format", None)
+    _require(found == FORMAT, path, f"format {found}", f"format {FORMAT}: update fastmlp?")
+    _require(set(config) == set(_RULES), path, f"configuration of {sorted(config)}", f"{sorted(_RULES)}")
+    for key, (holds, expected) in _RULES.items():
+        _require(holds(config), path, f"{key} {config[key]!r}", expected)
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+
+
+def _is_list(values: Any, kind: type) -> bool:
+    return isinstance(values, list) and all(type(v) is kind for v in values)
+
+
+def _is_sides(values: Any) -> bool:
+    return _is_list(values, int) and all(0 < v < 2**31 for v in values)
+
+
+# sizes come first: the rules after it rely on them
+_RULES: dict[str, tuple[Callable[[dict[str, Any]], bool], str]] = {
+    "sizes": (lambda c: _is_sides(c["sizes"]) and len(c["sizes"]) >= 2, "two or more positive widths"),
+    "class": (lambda c: isinstance(c["class"], str), "the name of a class"),
+    "dtype": (lambda c: isinstance(c["dtype"], str) and c["dtype"] in _CODES, "float32 or float64"),
+    "scale": (lambda c: type(c["scale"]) in (int, float) and math.isfinite(c["scale"]), "a finite number"),
+    "image_shape": (
+        lambda c: (
+            c["image_shape"] is None
+            or (_is_sides(c["image_shape"]) and math.prod(c["image_shape"]) == c["sizes"][0])
+        ),
+        "nothing, or sides whose product is the first width",
+    ),
+    "class_names": (
+        lambda c: (
+            c["class_names"] is None
+            or (_is_list(c["class_names"], str) and len(c["class_names"]) == c["sizes"][-1])
+        ),
+        "nothing, or a name for each class",
+    ),
+}
+
+
+def _shapes(sizes: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    pairs = enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+    weights_and_biases = [((f"layers.{i}.weight", pair), (f"layers.{i}.bias", pair[1:])) for i, pair in pairs]
+    return dict(entry for layer in weights_and_biases for entry in layer)
+
+
+def _check_kind(path: str | os.PathLike, name: str, found: tuple, expected: tuple) -> None:
+    _require(found == expected, path, f"{name} of {_kind(*found)}", _kind(*expected))
+
+
+def _kind(dtype: str, *shape: int) -> str:
+    return f"{dtype} {shape}"
+
+
+def _check_finite(path: str | os.PathLike, name: str, w: np.ndarray) -> None:
+    _require(bool(np.isfinite(w).all()), path, f"{name} with infinite or NaN values", "finite weights")
+
+
+def _require(fact: bool, path: str | os.PathLike, found: str, expected: str) -> None:
+    if not fact:
+        raise ValueError(f"{path}: found {found[:200]}, expected {expected[:200]}")

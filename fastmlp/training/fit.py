@@ -1,0 +1,119 @@
+"""Many epochs of training, with scores, a history and a progress bar."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.data import DataLoader, Seed
+from fastmlp.metrics import evaluate
+from fastmlp.model import MLP
+
+from .epoch import UNSET, make_loader, total
+from .history import History, Record
+from .progress import Bar
+
+
+def fit(
+    model: MLP,
+    X: ArrayLike | DataLoader,
+    y: ArrayLike | None = None,
+    *,
+    epochs: int = 20,
+    lr: float | Callable[[int], float] = 1e-3,
+    batch_size: int = UNSET,
+    shuffle: bool = UNSET,
+    seed: Seed = UNSET,
+    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    score_train: bool = False,
+    callbacks: Iterable[Callable[[Record], Any]] = (),
+    progress: bool | Literal["auto"] = "auto",
+) -> History:
+    """Train a model for some epochs.
+
+    Parameters
+    ----------
+    model, X, y, batch_size, shuffle : as for `train_epoch`
+    epochs : number of epochs
+    lr : learning rate, or a function that gives it for each epoch from 0
+    seed : epoch e visits the samples in the order of the seed [seed, e]
+    validation_data : (X_test, y_test), whose macro F1 score is taken after each epoch
+    score_train : take the macro F1 score of the training data after each epoch
+    callbacks : functions called with each epoch's Record; one that returns True ends the run
+    progress : show a bar on stderr; "auto" does where that is a terminal
+
+    Returns
+    -------
+    History of the epochs that were completed. Ctrl-C ends the run after the current batch; then its
+    `interrupted` is True.
+
+    Raises
+    ------
+    ValueError
+        An argument is bad, or the data does not fit the model.
+    FloatingPointError
+        A loss or a weight is not finite; the text names epoch and batch.
+    """
+    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
+        raise ValueError(f"epochs is {epochs!r}, expected a whole number from 0 up")
+    loader = make_loader(X, y, batch_size, shuffle, seed)
+    model.check_loader(loader)
+    test = None if validation_data is None else _make_test_loader(model, validation_data)
+    history = History()
+    callbacks = list(callbacks)
+    # a program without a console has no stderr
+    shown = sys.stderr is not None and sys.stderr.isatty() if progress == "auto" else progress
+    bar = None
+    try:
+        if shown:
+            bar = Bar(len(loader), epochs)
+            bar.start()
+        for epoch in range(epochs):
+            losses = np.full(len(loader), np.nan)
+            rate = lr(epoch) if callable(lr) else lr
+            if bar:
+                bar.follow(losses)
+            seconds = _timed_epoch(model, loader, rate, losses, epoch)
+            record = Record(
+                epoch=epoch,
+                loss=total(losses),
+                mean_loss=total(losses) / len(losses),
+                f1_train=evaluate(model, loader.X, loader.y) if score_train else None,
+                f1_test=evaluate(model, test.X, test.y) if test else None,
+                seconds=seconds,
+            )
+            history.records.append(record)
+            if any([callback(record) is True for callback in callbacks]):
+                break
+    except KeyboardInterrupt:
+        history.interrupted = True
+    finally:
+        if bar:
+            bar.close()
+    return history
+
+
+def _timed_epoch(model: MLP, loader: DataLoader, lr: float, losses: NDArray[Any], epoch: int) -> float:
+    start = time.perf_counter()
+    try:
+        model.run_epoch(loader, loader.next_order(), lr, losses)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"epoch {epoch}, {error}") from None
+    return time.perf_counter() - start
+
+
+def _make_test_loader(model: MLP, pair: tuple[ArrayLike, ArrayLike]) -> DataLoader:
+    """Check test data before an epoch is spent."""
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise ValueError(
+            f"validation_data is of type {type(pair).__name__}, expected a pair (X_test, y_test)"
+        )
+    try:
+        loader = DataLoader(*pair)
+        model.check_loader(loader)
+    except ValueError as error:
+        raise ValueError(f"validation_data: {error}") from None
+    return loader

@@ -1,0 +1,56 @@
+"""What is known of a run, epoch by epoch."""
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+
+from fastmlp.files import safe_write
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one epoch: its losses, the scores asked for, and the seconds that training took."""
+
+    epoch: int
+    loss: float  # sum of the batches' mean losses
+    mean_loss: float  # their mean
+    f1_train: float | None
+    f1_test: float | None
+    seconds: float
+
+    def __str__(self) -> str:
+        """Give the line of an epoch: `[Epoch 00] loss: 964.216, f1 train: 0.807, f1 test: 0.808`."""
+        parts = [f"[Epoch {self.epoch:02d}] loss: {self.loss:.3f}"]
+        for name, score in (("train", self.f1_train), ("test", self.f1_test)):
+            if score is not None:
+                parts.append(f"f1 {name}: {score:.3f}")
+        return ", ".join(parts)
+
+
+@dataclass
+class History:
+    """The records of a run, an epoch each; `interrupted` where Ctrl-C ended it."""
+
+    records: list[Record] = field(default_factory=list)
+    interrupted: bool = False
+
+    def __len__(self) -> int:
+        """Return the number of epochs."""
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Record]:
+        """Iterate over the epochs' records."""
+        return iter(self.records)
+
+    def __getitem__(self, epoch: int) -> Record:
+        """Give the record of an epoch."""
+        return self.records[epoch]
+
+    def to_csv(self, path: str | os.PathLike) -> None:
+        """Write a header and a line for each epoch; scores not asked for stay empty."""
+        names = [column.name for column in fields(Record)]
+        with safe_write(path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(names)
+            writer.writerows([getattr(record, name) for name in names] for record in self.records)

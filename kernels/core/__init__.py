@@ -1,0 +1,1 @@
+"""The machinery below every operation."""

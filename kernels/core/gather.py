@@ -1,0 +1,71 @@
+"""Rows of a data set on their way to the first layer: read where they lie if the tile can, else copied."""
+
+from numba.core import types
+from numba.extending import intrinsic
+
+from .jit import kernel
+from .simd import VECTOR_BYTES, address, convert, lanes, prefetch, stack_of
+
+LONGEST = 4096  # bytes of a row that is asked for ahead
+N_BYTES = 256  # values of a byte
+
+# Room for what each byte stands for.
+byte_values = stack_of(N_BYTES * 8 // VECTOR_BYTES)
+
+
+@intrinsic
+def as_elements(typingctx, pointer, x, memory):
+    """The same address as a pointer to what a tile reads: bytes of uint8 data, else the model's dtype."""
+    result = types.CPointer(types.uint8) if x.dtype == types.uint8 else memory
+
+    def generate(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(result))
+
+    return result(pointer, x, memory), generate
+
+
+@kernel
+def fill_values(values, scale):
+    """Write what each byte stands for: converted to the dtype of scale, then multiplied by it."""
+    for byte in range(N_BYTES):
+        values[byte] = convert(byte, scale) * scale
+
+
+@kernel
+def lies_ready(x, memory, scale):
+    """Whether a tile can read x where it lies: rows of bytes, or of the model's floats as they are."""
+    as_it_is = x.itemsize == 1 or (x.itemsize * lanes(memory) == VECTOR_BYTES and scale == 1)
+    return as_it_is and x.strides[1] == x.itemsize and x.strides[0] % x.itemsize == 0
+
+
+@kernel
+def data_rows(x, scale, room):
+    """Rows (pointer, elements from row to row) that a tile reads: of x, or the room for copies of them."""
+    if lies_ready(x, room[0], scale):
+        return as_elements(address(x, 0, 0), x, room[0]), x.strides[0] // x.itemsize
+    return as_elements(room[0], x, room[0]), room[1]
+
+
+@kernel
+def gather_row(x, sample, scale, target):
+    """Write row `sample` of x: bytes as they are, floats in the dtype of scale, multiplied by it."""
+    source = address(x, sample, 0)
+    step = x.strides[1] // x.itemsize
+    factor = convert(1, target[0]) if x.itemsize == 1 else convert(scale, target[0])
+    if step == 1:  # a loop of its own, which the compiler turns into vectors
+        for j in range(x.shape[1]):
+            target[j] = convert(source[j], target[0]) * factor
+    else:
+        for j in range(x.shape[1]):
+            target[j] = convert(source[j * step], target[0]) * factor
+
+
+@kernel
+def prefetch_row(array, row):
+    """Have a short row on its way from memory; a long one would push others out of the cache."""
+    source = address(array, row, 0)
+    size = array.itemsize if array.ndim == 1 else array.shape[1] * array.itemsize
+    if array.strides[array.ndim - 1] == array.itemsize and size <= LONGEST:
+        for line in range(0, size, 64):
+            prefetch(source, line)
+        prefetch(source, size - 1)

@@ -1,0 +1,117 @@
+"""Threads, vectors and folders, as asked for and as the machine grants them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import fastmlp
+from fastmlp.kernels.core import machine
+
+
+@pytest.fixture(autouse=True)
+def _nothing_asked(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "FASTMLP_VECTOR_BYTES"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    machine.set_num_threads(None)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 1024])
+def test_threads_asked_for_are_obeyed_beyond_the_processors(n, monkeypatch):
+    machine.set_num_threads(n)
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "7")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert machine.get_num_threads() == n == fastmlp.get_num_threads()
+    machine.set_num_threads(None)
+    assert machine.get_num_threads() == 7
+
+
+@pytest.mark.parametrize("n", [0, -1, 1025, 1.5, "x", ""])
+def test_a_wrong_number_of_threads_is_an_error_that_names_it(n, monkeypatch):
+    with pytest.raises(ValueError, match="the number of threads is .* from 1 to 1024"):
+        machine.set_num_threads(n)
+    if isinstance(n, str) and n:
+        monkeypatch.setenv("FASTMLP_NUM_THREADS", n)
+        with pytest.raises(ValueError, match=f"FASTMLP_NUM_THREADS is '{n}'"):
+            machine.get_num_threads()
+
+
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"])
+def test_the_default_is_bounded_by_the_switches_of_others(name, monkeypatch):
+    granted = machine.default_threads()
+    assert 1 <= granted <= os.cpu_count()
+    for value, expected in (("1", 1), ("1,4", 1), ("9999", granted), ("many", granted), ("", granted)):
+        monkeypatch.setenv(name, value)
+        assert machine.get_num_threads() == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs affinity")
+def test_the_default_is_bounded_by_affinity(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3})
+    assert machine.default_threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("nonsense", 8)]
+)
+def test_the_default_is_bounded_by_the_control_group(text, expected, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(Path, "read_text", lambda path: text)
+    machine._cgroup_quota.cache_clear()
+    assert machine.default_threads() == expected
+    machine._cgroup_quota.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [("+sse2,+avx2,+fma,+avx512f", 64), ("+avx2,+fma,-avx512f", 32), ("+avx2", 16), ("+neon", 16), ("", 16)],
+)
+def test_vectors_are_as_wide_as_the_features_in_use(features, expected, monkeypatch):
+    monkeypatch.setattr(machine.config, "CPU_FEATURES", features)
+    assert machine.features() == features
+    assert machine.vector_bytes() == expected
+    monkeypatch.setenv("FASTMLP_VECTOR_BYTES", "16")
+    assert machine.vector_bytes() == 16
+
+
+@pytest.mark.parametrize("asked", ["8", "128", "x", "64 "])
+def test_a_wrong_width_is_an_error_that_names_it(asked, monkeypatch):
+    monkeypatch.setenv("FASTMLP_VECTOR_BYTES", asked)
+    with pytest.raises(ValueError, match=f"FASTMLP_VECTOR_BYTES is {asked!r}; set it to 64, 32 or 16"):
+        machine.vector_bytes()
+
+
+def test_the_processor_has_a_name():
+    assert machine.processor()
+    assert machine.vector_registers() in (16, 32)
+
+
+def test_the_cache_folder_is_as_asked_and_not_created(monkeypatch, tmp_path):
+    monkeypatch.setenv("FASTMLP_CACHE", str(tmp_path / "made"))
+    assert machine.cache_folder() == tmp_path / "made"
+    monkeypatch.setenv("FASTMLP_CACHE", "~/made")
+    assert machine.cache_folder() == Path.home() / "made"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTMLP_CACHE", "made")
+    assert machine.cache_folder() == tmp_path / "made"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("platform", "expected"),
+    [
+        ("linux", "home/.cache/fastmlp"),
+        ("darwin", "home/Library/Caches/fastmlp"),
+        ("win32", "home/AppData/Local/fastmlp/Cache"),
+    ],
+)
+def test_the_cache_folder_follows_the_platform(platform, expected, monkeypatch, tmp_path):
+    for name in ("FASTMLP_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(machine.sys, "platform", platform)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    assert machine.cache_folder() == tmp_path / expected
+    if platform == "linux":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+        assert machine.cache_folder() == tmp_path / "xdg" / "fastmlp"
