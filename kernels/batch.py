@@ -1,237 +1,238 @@
-"""A member's part of a batch: its data, all layers forward, the loss, the gradients and the step.
+"""A thread's part of a batch: its data, all layers forward, the loss, the gradients and the step.
 
 Hidden layers are shared out by columns where there are enough of them: then a part of w is read and written
 by the same processor in every batch, and stays in its cache. Everything else is shared out by rows. The first
 layer reads the data set where it lies, if it can.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from .core import threads
-from .core.gather import data_rows, gather_row, lies_ready, prefetch_row
+from .core import memory
+from .core.gather import data_rows, gather_row, gathered, gathered_transposed, in_place, prefetch_row
 from .core.jit import kernel
-from .core.memory import LINE
-from .core.simd import VECTOR_BYTES, at, cast, convert, lanes, stack_of, two_vectors
-from .core.sparsity import BLOCK, FEATURES, SAMPLES, WORD, list_features, list_samples
-from .core.tile import LISTED_WIDE, listed_product_step, product_step
-from .linear import forward_rows, input_gradient, listed_forward_rows
+from .core.simd import (
+    VECTOR_BYTES,
+    Matrix,
+    Transposed,
+    cast,
+    convert,
+    lanes,
+    offset,
+    row_of,
+    stack_of,
+    submatrix,
+    transposed,
+    two_vectors,
+)
+from .core.sparsity import BLOCK, FEATURES, SAMPLES, WORD, index_features, index_samples
+from .core.threads import barrier, thread_range
+from .core.tile import INDEXED_WIDE, indexed_product_step, product_step
+from .linear import forward_rows, indexed_forward_rows, input_gradient
 from .losses import exp_row, finish_row
 
-_wide_zeros = stack_of(LISTED_WIDE)
+_wide_zeros = stack_of(INDEXED_WIDE)
+
+
+class Batch(NamedTuple):
+    """What a batch reads, and where it writes."""
+
+    arena: Any  # pointer to its first element
+    table: Any  # of `plan`
+    x: Any  # the data set
+    labels: Any
+    masks: Any  # of what is not zero in x, or empty
+    scale: Any  # factor of x
+    values: Any  # what each byte of x stands for
+    samples: Any  # rows of x
+    next_samples: Any  # those of the next batch
 
 
 @kernel
-def load_batch(memory, table, inputs, labels, samples, coming, member, members):
-    """A member's part of a batch's data: where its rows are, and lists of what is not zero in them.
+def load_batch(batch, thread, n_threads):
+    """A thread's part of a batch's data: where its rows are, and indices of what is not zero in them.
 
-    inputs : x, scale, the values of bytes (`gather`), and masks
-    samples, coming : rows of x, of this batch and of the next one
+    Each group of threads that has columns of its own writes all of it for itself: what one processor writes
+    and another reads goes from cache to cache, which takes longer than writing it once more.
     """
-    layer, (x, scale, _, masks) = table[0], inputs
-    copy, part, parts = _copy(memory, layer, member, members)
-    data, data_row = _data(copy, layer, x, scale)
-    ready, numbers = lies_ready(x, memory, scale), _numbers(copy, layer)
-    first, last = threads.share(samples.size, part, parts)
+    layer, samples, masks = batch.table[0], batch.samples, batch.masks
+    group, part, parts = _column_group(layer, thread, n_threads)
+    own = _group_memory(batch, group)
+    data, row_indices = _data(batch, own), _row_indices(own, layer)
+    ready = in_place(batch.x, own, batch.scale)
+    first, last = thread_range(samples.size, part, parts)
     for row in range(first, last):
-        numbers[row] = samples[row] if ready else row
+        row_indices[row] = samples[row] if ready else row
         if not ready:
-            gather_row(x, samples[row], scale, at(data, row * data_row))
-        if row < coming.size:  # rows in random places come too late by themselves
-            prefetch_row(x, coming[row])
+            gather_row(batch.x, samples[row], batch.scale, row_of(data, row))
+        if row < batch.next_samples.size:  # rows in random places come too late by themselves
+            prefetch_row(batch.x, batch.next_samples[row])
             if masks.size:
-                prefetch_row(masks, coming[row])
-            prefetch_row(labels, coming[row])
+                prefetch_row(masks, batch.next_samples[row])
+            prefetch_row(batch.labels, batch.next_samples[row])
     if masks.size:
-        lists, list_row = _lists_from(copy, layer.feature_lists, layer.features_row, first // SAMPLES)
-        list_features(masks, samples, first, last, lists, list_row)
+        features = submatrix(memory.feature_indices(own, layer), first // SAMPLES, 0)
+        index_features(masks, samples, first, last, features)
         for word in range(part, masks.shape[1], parts):
-            group = word * (WORD // FEATURES)
-            lists, list_row = _lists_from(copy, layer.sample_lists, layer.samples_row, group)
-            list_samples(masks, samples, word, layer.n_in, lists, list_row)
+            indices = submatrix(memory.sample_indices(own, layer), word * (WORD // FEATURES), 0)
+            index_samples(masks, samples, word, layer.n_in, indices)
 
 
 @kernel
-def _copy(memory, layer, member, members):
-    """A member's part of the team that has its columns, and the team's own copy of what `load_batch` writes.
-
-    What one processor writes and another reads goes from cache to cache, which takes longer than writing it
-    once more.
-    """
-    teams = _column_teams(layer, members)
-    return at(memory, member % teams * layer.copy), member // teams, members // teams
+def _column_group(layer, thread, n_threads):
+    """The group of threads that shares this thread's columns; the thread's number in it, and its size."""
+    groups = 1
+    while groups < layer.column_groups and n_threads % (2 * groups) == 0:
+        groups *= 2
+    return thread % groups, thread // groups, n_threads // groups
 
 
 @kernel
-def _numbers(copy, layer):
-    """Where the rows of a batch are to be found: one number a sample."""
-    return cast(at(copy, layer.numbers), np.int64)
+def _group_memory(batch, group):
+    """The arena, moved so that the first layer's data is the group's own copy of it."""
+    return offset(batch.arena, group * batch.table[0].group_stride)
 
 
 @kernel
-def _data(copy, layer, x, scale):
-    """What those numbers count: rows of the data set, or of a copy."""
-    return data_rows(x, scale, (at(copy, layer.x), layer.x_row))
+def _row_indices(own, layer):
+    """Where the rows of a batch are to be found: one index a sample."""
+    return cast(offset(own, layer.row_indices), np.int64)
 
 
 @kernel
-def _lists_from(memory, offset, list_row, group):
-    """Pointer to the list of a group, and elements from list to list."""
-    return at(cast(at(memory, offset), np.int32), group * list_row), list_row
+def _data(batch, own):
+    """What those indices count: rows of the data set, or of a copy."""
+    return data_rows(batch.x, batch.scale, memory.inputs(own, batch.table[0]))
 
 
 @kernel
-def forward_backward(memory, table, inputs, labels, samples, row_losses, sync, member, members):
-    """A member's part of all layers forward, the losses of its rows, and the gradients of their outputs."""
-    n_layers, rows = table.shape[0], samples.size
-    before = 1
+def forward_backward(batch, row_losses, sync, thread, n_threads):
+    """A thread's part of all layers forward, the losses of its rows, and the gradients of their outputs."""
+    arena, table, rows = batch.arena, batch.table, batch.samples.size
+    n_layers, size_before = table.shape[0], n_threads
     for index in range(n_layers):
-        teams = _column_teams(table[index], members)
-        if index and (teams > 1 or before > 1):  # else a member needs its own rows only
-            threads.barrier(sync, members)
-        before = teams
-        first, last = threads.share(rows, member // teams, members // teams)
-        columns = _padded(memory, table[index].n_out) // teams
+        group, part, parts = _column_group(table[index], thread, n_threads)
+        if index and (parts < n_threads or size_before < n_threads):  # else a thread needs its own rows only
+            barrier(sync, n_threads)
+        size_before = parts
+        first, last = thread_range(rows, part, parts)
         if first == last:
             continue
+        columns = _columns(arena, table[index], n_threads // parts)
         if index:
-            _forward_part(memory, table, index, first, last - first, member % teams * columns, columns)
+            _forward_part(batch, index, first, last - first, group * columns, columns)
         else:
-            copy, _, _ = _copy(memory, table[0], member, members)
-            _first_forward_part(
-                memory, table, copy, inputs, first, last - first, member % teams * columns, columns
-            )
+            _first_forward_part(batch, group, first, last - first, columns)
     top, n_classes = table[n_layers - 1], table[n_layers - 1].n_out
-    logits, dlogits = at(memory, top.y), at(memory, top.dy)
+    logits, dlogits = memory.outputs(arena, top), memory.output_gradients(arena, top)
     for row in range(first, last):
-        place = row * top.y_row
-        row_losses[row] = exp_row(at(logits, place), at(dlogits, place), n_classes)
+        row_losses[row] = exp_row(row_of(logits, row), row_of(dlogits, row), n_classes)
     for row in range(first, last):
-        z, dz = at(logits, row * top.y_row), at(dlogits, row * top.y_row)
-        row_losses[row] = finish_row(z, row_losses[row], labels, samples[row], dz, n_classes, rows)
+        z, dz, sample = row_of(logits, row), row_of(dlogits, row), batch.samples[row]
+        row_losses[row] = finish_row(z, row_losses[row], batch.labels, sample, dz, n_classes, rows)
+    if first == last:  # no panel either: there are no more of them than shares
+        return
+    panel = offset(arena, top.panels + min(thread, first // memory.SHARE_UNIT) * top.panel_size)
     for index in range(n_layers - 1, 0, -1):
         here, lower = table[index], table[index - 1]
-        input_gradient(
-            (at(memory, here.w), here.w_row),
-            (at(memory, here.dy + first * here.y_row), here.y_row),
-            (at(memory, lower.dy + first * lower.y_row), lower.y_row),
-            (at(memory, lower.y + first * lower.y_row), lower.y_row),
-            True,
-            last - first,
-            here.n_in,
-            here.n_out,
-        )
+        dy = submatrix(memory.output_gradients(arena, here), first, 0)
+        dx = submatrix(memory.output_gradients(arena, lower), first, 0)
+        y = submatrix(memory.outputs(arena, lower), first, 0)
+        w = memory.weights(arena, here)
+        input_gradient(w, dy, dx, y, True, panel, last - first, here.n_in, here.n_out)
 
 
 @kernel
-def _forward_part(memory, table, index, first, n_rows, column, columns):
+def _forward_part(batch, index, first, n_rows, column, columns):
     """Some rows and columns of a layer's output; pads come out as zeros."""
-    x = at(memory, table[index].x + first * table[index].x_row), table[index].x_row
-    w, b, y, floor = _operands(memory, table, index, first, column)
-    forward_rows(x, w, b, y, n_rows, table[index].n_in, columns, floor, ())
+    x = submatrix(memory.inputs(batch.arena, batch.table[index]), first, 0)
+    w, b, y, lower = _operands(batch, index, first, column)
+    forward_rows(x, w, b, y, n_rows, batch.table[index].n_in, columns, lower)
 
 
 @kernel
-def _first_forward_part(memory, table, copy, inputs, first, n_rows, column, columns):
-    """Some rows and columns of the first layer's output; pads come out as zeros."""
-    layer, (x, scale, values, masks) = table[0], inputs
-    data, picks = _data(copy, layer, x, scale), (at(_numbers(copy, layer), first), values)
-    w, b, y, floor = _operands(memory, table, 0, first, column)
-    if masks.size:
-        n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
-        lists, list_row = _lists_from(copy, layer.feature_lists, layer.features_row, first // SAMPLES)
-        listed_forward_rows(data, w, b, y, lists, list_row, n_blocks, n_rows, columns, floor, picks)
+def _first_forward_part(batch, group, first, n_rows, columns):
+    """Some rows of the first layer's output, and the columns of a group; pads come out as zeros."""
+    layer, n_words, own = batch.table[0], batch.masks.shape[1], _group_memory(batch, group)
+    x = submatrix(gathered(_data(batch, own), _row_indices(own, layer), batch.values), first, 0)
+    w, b, y, lower = _operands(batch, 0, first, group * columns)
+    if batch.masks.size:
+        indices = submatrix(memory.feature_indices(own, layer), first // SAMPLES, 0)
+        n_blocks = (n_words + BLOCK - 1) // BLOCK
+        indexed_forward_rows(x, w, b, y, indices, n_blocks, n_rows, columns, lower)
     else:
-        forward_rows(data, w, b, y, n_rows, layer.n_in, columns, floor, picks)
+        forward_rows(x, w, b, y, n_rows, layer.n_in, columns, lower)
 
 
 @kernel
-def _operands(memory, table, index, first, column):
-    """Weights, biases and output of a layer from a row and a column on, and the output's floor."""
-    layer = table[index]
-    floor = convert(-np.inf if index == table.shape[0] - 1 else 0.0, memory[0])
-    w, b = (at(memory, layer.w + column), layer.w_row), at(memory, layer.b + column)
-    return w, b, (at(memory, layer.y + first * layer.y_row + column), layer.y_row), floor
+def _operands(batch, index, first, column):
+    """Weights, biases and output of a layer from a row and a column on, and what clamps the output."""
+    arena, layer = batch.arena, batch.table[index]
+    lower = convert(-np.inf if index == batch.table.shape[0] - 1 else 0.0, arena[0])
+    w, b = (
+        submatrix(memory.weights(arena, layer), 0, column),
+        submatrix(memory.biases(arena, layer), 0, column),
+    )
+    return w, b, submatrix(memory.outputs(arena, layer), first, column), lower
 
 
 @kernel
-def _column_teams(layer, members):
-    """Parts of equal width that a layer's columns are shared out in."""
-    teams = 1
-    while teams < layer.teams and members % (2 * teams) == 0:
-        teams *= 2
-    return teams
+def _columns(arena, layer, n_groups):
+    """Columns of each group: whole cache lines, and so full vectors of any width."""
+    line = memory.LINE // VECTOR_BYTES * lanes(arena)
+    return (layer.n_out + line - 1) // line * line // n_groups
 
 
 @kernel
-def _line(memory):
-    """Elements of a cache line."""
-    return LINE // VECTOR_BYTES * lanes(memory)
-
-
-@kernel
-def _padded(memory, n):
-    """Columns of whole cache lines: full vectors of any width."""
-    return (n + _line(memory) - 1) // _line(memory) * _line(memory)
-
-
-@kernel
-def step_all(memory, table, inputs, samples, lr, member, members):
-    """A member's part of every layer's weight gradient and step, in one."""
-    zeros, ones = two_vectors(convert(0.0, lr)), two_vectors(convert(1.0, lr))
-    x, scale, values, masks = inputs
-    for index in range(table.shape[0]):
-        layer, n = table[index], samples.size
-        teams = _column_teams(layer, members)
-        columns = _padded(memory, layer.n_out) // teams
-        column, part, parts = member % teams * columns, member // teams, members // teams
-        dy, dy_row = at(memory, layer.dy + column), layer.y_row
-        first, last = threads.share(layer.n_in, part, parts)
-        w, w_row = at(memory, layer.w + first * layer.w_row + column), layer.w_row
+def step_all(batch, lr, thread, n_threads):
+    """A thread's part of every layer's weight gradient and step, in one."""
+    arena, n_rows = batch.arena, batch.samples.size
+    zeros, ones = Matrix(two_vectors(convert(0.0, lr)), 0, 0), Transposed(two_vectors(convert(1.0, lr)), 1, 0)
+    for index in range(batch.table.shape[0]):
+        layer = batch.table[index]
+        group, part, parts = _column_group(layer, thread, n_threads)
+        columns = _columns(arena, layer, n_threads // parts)
+        column = group * columns
+        dy = submatrix(memory.output_gradients(arena, layer), 0, column)
+        first, last = thread_range(layer.n_in, part, parts)
+        w = submatrix(memory.weights(arena, layer), first, column)
         if index:
-            a, a_row = at(memory, layer.x + first), layer.x_row
-            product_step(a, 1, a_row, dy, dy_row, n, zeros, 0, 0, w, w_row, lr, last - first, columns, ())
-        elif masks.size:
-            _step_listed(memory, layer, inputs, lr, column, columns, member, members)
+            x = submatrix(transposed(memory.inputs(arena, layer)), first, 0)
+            product_step(x, dy, w, last - first, columns, n_rows, zeros, lr)
+        elif batch.masks.size:
+            _indexed_step(batch, lr, column, columns, thread, n_threads)
         else:
-            copy, _, _ = _copy(memory, layer, member, members)
-            (a, a_row), picks = _data(copy, layer, x, scale), (_numbers(copy, layer), values)
-            a = at(a, first)
-            product_step(a, 1, a_row, dy, dy_row, n, zeros, 0, 0, w, w_row, lr, last - first, columns, picks)
+            x = submatrix(_gathered_columns(batch, group), first, 0)
+            product_step(x, dy, w, last - first, columns, n_rows, zeros, lr)
         if part == 0:
-            b = at(memory, layer.b + column)
-            # part, not 0: with the constants of a call above, this one needs no compiled variant of its own
-            product_step(ones, 1, part, dy, dy_row, n, zeros, 0, 0, b, w_row, lr, part + 1, columns, ())
+            b = submatrix(memory.biases(arena, layer), 0, column)
+            # not a literal 1, for which the product would be compiled once more
+            product_step(ones, dy, b, np.int64(1), columns, n_rows, zeros, lr)
 
 
 @kernel
-def _step_listed(memory, layer, inputs, lr, column, columns, member, members):
+def _gathered_columns(batch, group):
+    """The first layer's input, transposed."""
+    own = _group_memory(batch, group)
+    return gathered_transposed(_data(batch, own), _row_indices(own, batch.table[0]), batch.values)
+
+
+@kernel
+def _indexed_step(batch, lr, column, columns, thread, n_threads):
     """Some columns of the first layer's weights, over the samples live in each group of features."""
-    x, scale, values, masks = inputs
-    copy, part, parts = _copy(memory, layer, member, members)
-    data, picks = _data(copy, layer, x, scale), (_numbers(copy, layer), values)
-    zeros = _wide_zeros(convert(0.0, lr))
-    panel = LISTED_WIDE * lanes(memory)
+    layer, n_words = batch.table[0], batch.masks.shape[1]
+    group, part, parts = _column_group(layer, thread, n_threads)
+    x, own = _gathered_columns(batch, group), _group_memory(batch, group)
+    zeros = Matrix(_wide_zeros(convert(0.0, lr)), 0, 0)
+    panel = INDEXED_WIDE * lanes(batch.arena)
     # panels outside, so that a panel of dy stays in the L1 cache
     for here in range(column, column + columns, panel):
+        dy = submatrix(memory.output_gradients(batch.arena, layer), 0, here)
         # words are dealt in turn, since features in the middle of an image are live more often
-        for word in range(part, masks.shape[1], parts):
+        for word in range(part, n_words, parts):
             first = word * WORD
-            lists, list_row = _lists_from(copy, layer.sample_lists, layer.samples_row, first // FEATURES)
-            listed_product_step(
-                at(data[0], first),
-                1,
-                data[1],
-                at(memory, layer.dy + here),
-                layer.y_row,
-                lists,
-                list_row,
-                zeros,
-                0,
-                0,
-                at(memory, layer.w + first * layer.w_row + here),
-                layer.w_row,
-                lr,
-                min(WORD, layer.n_in - first),
-                min(panel, column + columns - here),
-                picks,
-            )
+            indices = submatrix(memory.sample_indices(own, layer), first // FEATURES, 0)
+            w = submatrix(memory.weights(batch.arena, layer), first, here)
+            n_rows, n_columns = min(WORD, layer.n_in - first), min(panel, column + columns - here)
+            indexed_product_step(submatrix(x, first, 0), dy, w, n_rows, n_columns, indices, zeros, lr)

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from .batch import forward_backward, load_batch, step_all
+from .batch import Batch, forward_backward, load_batch, step_all
 from .core import machine, threads
 from .core.gather import byte_values, fill_values
 from .core.jit import entry
-from .core.simd import address, at, cast
+from .core.simd import address, cast, offset
 
-# Stalls of an epoch after which a team of the default size goes on as one: its processors are busy elsewhere.
+# Stalls of an epoch after which threads of the default number go on as one: their processors are busy elsewhere.
 STALLS_TO_GO_ON_ALONE = 3
 
 
@@ -21,7 +21,7 @@ def sgd_epoch(arena, table, x, labels, order, batch_size, lr, scale, masks, stop
     Parameters
     ----------
     arena : float32 or float64 (size,)    parameters, in place, and workspaces; layout as `plan` says
-    table : int64 (n_layers, columns)     of `plan`, for this batch size or a larger one
+    table : records (n_layers,)           of `plan`, for this batch size or a larger one
     x : (n, n_in)                         uint8, float32 or float64, any strides
     labels : int64 (n,), or float64 (n, n_classes) rows that sum to 1
     order : int64                         rows of x to train on
@@ -39,43 +39,69 @@ def sgd_epoch(arena, table, x, labels, order, batch_size, lr, scale, masks, stop
     Twin: `fastmlp.reference.sgd_epoch`.
     """
     elastic = machine.explicit_threads() is None
+    n_threads = threads.thread_count(batch_size * int(table[0]["x"]), threads.BATCH_WORK)
     args = arena, table, x, labels, order, batch_size, lr, scale, masks, stop, losses, elastic
-    return threads.march(_sgd_epoch, args, batch_size * int(table[0]["x"]), stop)
+    return threads.parallel_epoch(_sgd_epoch, n_threads, stop, *args)
 
 
 @entry("arena", "losses")
 def _sgd_epoch(
-    arena, table, x, labels, order, batch_size, lr, scale, masks, stop, losses, elastic, sync, member, members
+    arena,
+    table,
+    x,
+    labels,
+    order,
+    batch_size,
+    lr,
+    scale,
+    masks,
+    stop,
+    losses,
+    elastic,
+    sync,
+    thread,
+    n_threads,
 ):
     memory = address(arena, 0, 0)
-    orders, stalls = address(sync, threads.ORDERS, 0), address(sync, threads.STALLS, 0)
-    row_losses = cast(at(memory, table[0].losses), np.float64)
-    inputs = x, scale, byte_values(lr), masks
-    fill_values(inputs[2], scale)
+    row_losses = cast(offset(memory, table[0].losses), np.float64)
+    values = byte_values(lr)
+    fill_values(values, scale)
+    began, quickest = threads.cycles(), threads.BROKEN
     for batch in range(losses.size):
-        # one member decides and tells the others before a barrier, so that all leave together
-        if member == 0:
-            alone = elastic and threads.read_shared(stalls) >= STALLS_TO_GO_ON_ALONE
+        if thread == 0:
+            # one thread decides and tells the others before a barrier, so that all leave together
+            alone = elastic and threads.read_shared(address(sync, threads.STALLS, 0)) >= STALLS_TO_GO_ON_ALONE
             stopped = threads.read_shared(address(stop, 0, 0))
-            threads.write_shared(orders, 0 if stopped else 1 if alone else members)
-        threads.barrier(sync, members)
-        members = threads.read_shared(orders)
-        if member >= members:
+            active = 0 if stopped else 1 if alone else n_threads
+            threads.write_shared(address(sync, threads.ACTIVE, 0), active)
+            now = threads.cycles()
+            if batch:
+                quickest = min(quickest, now - began)
+            began = now
+            threads.write_shared(address(sync, threads.PATIENCE, 0), quickest + threads.STALL_CYCLES)
+        if not threads.barrier(sync, n_threads):
+            return batch
+        n_threads = threads.read_shared(address(sync, threads.ACTIVE, 0))
+        if thread >= n_threads:
             return batch
         begin = batch * batch_size
         rows = min(batch_size, order.size - begin)
-        samples = order[begin : begin + rows]
-        coming = order[begin + batch_size : begin + batch_size + rows]
-        load_batch(memory, table, inputs, labels, samples, coming, member, members)
-        forward_backward(memory, table, inputs, labels, samples, row_losses, sync, member, members)
-        threads.barrier(sync, members)
+        samples, next_samples = (
+            order[begin : begin + rows],
+            order[begin + batch_size : begin + batch_size + rows],
+        )
+        data = Batch(memory, table, x, labels, masks, scale, values, samples, next_samples)
+        load_batch(data, thread, n_threads)
+        forward_backward(data, row_losses, sync, thread, n_threads)
+        if not threads.barrier(sync, n_threads):
+            return batch
         total = 0.0
         for row in range(rows):
             total += row_losses[row]
         mean = total / rows
-        if member == 0:
+        if thread == 0:
             losses[batch] = mean
         if not np.isfinite(mean):
             return batch
-        step_all(memory, table, inputs, samples, lr, member, members)
+        step_all(data, lr, thread, n_threads)
     return losses.size

@@ -2,17 +2,16 @@
 
 import numpy as np
 
-from .core import threads
-from .core.gather import byte_values, data_rows, fill_values, gather_row, lies_ready
+from .core import memory, threads
+from .core.gather import byte_values, data_rows, fill_values, gather_row, gathered, in_place
 from .core.jit import entry
-from .core.memory import LINE
-from .core.simd import address, aligned, at, below, convert, rows_of
-from .core.sparsity import BLOCK, BLOCK_ROW, SAMPLES, WORD, count_visits, list_features
-from .linear import forward_rows, listed_forward_rows
+from .core.simd import Matrix, address, aligned, convert, row_of, rows_of, submatrix
+from .core.sparsity import BLOCK, BLOCK_ROW, SAMPLES, WORD, count_visits, index_features
+from .linear import forward_rows, indexed_forward_rows
 from .scan import mask_row
 
 CHUNK = 64  # rows at once: enough to use a panel of w often while it is in the cache
-SKIP_BELOW = 0.75  # share of the features that a group of rows may visit for a list to pay, as measured
+SKIP_BELOW = 0.75  # share of the features that a group of rows may visit for indices to pay, as measured
 
 
 def infer(arena, table, x, scale, logits):
@@ -21,59 +20,58 @@ def infer(arena, table, x, scale, logits):
     Parameters
     ----------
     arena : float32 or float64 (size,)    parameters, only read; layout as `plan` says
-    table : int64 (n_layers, columns)     of `plan`
+    table : records (n_layers,)           of `plan`
     x : (n, n_in)                         uint8, float32 or float64, any strides; zeros are skipped
     scale : scalar                        factor of x, in the arena's dtype
     logits : output                       (n, n_classes) in the arena's dtype, rows contiguous
 
-    Each member of the team makes its own workspaces, so that several threads may call at once.
+    Each thread makes its own workspaces, so that several threads may call at once.
 
     Twin: `fastmlp.reference.infer`.
     """
-    threads.share_out(_infer, len(x) * int(table[0]["x"]), arena, table, x, scale, logits)
+    n_threads = threads.thread_count(len(x) * int(table[0]["x"]))
+    threads.parallel(_infer, n_threads, arena, table, x, scale, logits)
 
 
 @entry("logits")
-def _infer(arena, table, x, scale, logits, sync, member, members):
-    memory = address(arena, 0, 0)
-    n_layers, size = table.shape[0], min(CHUNK, x.shape[0])
+def _infer(arena, table, x, scale, logits, sync, thread, n_threads):
+    parameters = address(arena, 0, 0)
+    n_layers, size, n_in = table.shape[0], min(CHUNK, x.shape[0]), table[0].n_in
     row = max(table[0].x_row, table["y_row"].max())
-    space = np.empty(2 * size * row + LINE, arena.dtype)
-    workspaces = aligned(address(space, 0, 0)), row
+    space = np.empty(2 * size * row + memory.LINE, arena.dtype)
+    workspaces = Matrix(aligned(address(space, 0, 0)), row, 1)
     masks = np.empty((size, (x.shape[1] + WORD - 1) // WORD), np.uint64)
     n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
-    lists = np.empty(((size + SAMPLES - 1) // SAMPLES, n_blocks * BLOCK_ROW), np.int32)
-    samples = np.arange(size)
-    picks = address(samples, 0, 0), byte_values(scale)
-    fill_values(picks[1], scale)
-    ready = lies_ready(x, workspaces[0], scale)
-    for begin in range(member * CHUNK, x.shape[0], members * CHUNK):
+    space_of_indices = np.empty(((size + SAMPLES - 1) // SAMPLES, n_blocks * BLOCK_ROW), np.int32)
+    samples, indices, values = np.arange(size), rows_of(space_of_indices, 0), byte_values(scale)
+    fill_values(values, scale)
+    ready = in_place(x, workspaces.pointer, scale)
+    for begin in range(thread * CHUNK, x.shape[0], n_threads * CHUNK):
         rows = min(CHUNK, x.shape[0] - begin)
-        here, there = workspaces, below(workspaces, size)
+        here, there = workspaces, submatrix(workspaces, size, 0)
         data = data_rows(x, scale, here)
         if ready:
-            data = below(data, begin)
+            data = submatrix(data, begin, 0)
         for r in range(rows):
             if not ready:
-                gather_row(x, begin + r, scale, below(data, r)[0])
-            mask_row(x, begin + r, rows_of(masks, r)[0], masks.shape[1])
+                gather_row(x, begin + r, scale, row_of(data, r))
+            mask_row(x, begin + r, rows_of(masks, r).pointer, masks.shape[1])
+        first = gathered(data, address(samples, 0, 0), values)
         groups = (rows + SAMPLES - 1) // SAMPLES
-        skip = count_visits(masks, samples, 0, rows) < SKIP_BELOW * groups * table[0].n_in
+        skip = count_visits(masks, samples, 0, rows) < SKIP_BELOW * groups * n_in
         for index in range(n_layers):
-            layer = table[index]
-            last = index == n_layers - 1
-            floor = convert(-np.inf if last else 0.0, scale)
-            w, b = (at(memory, layer.w), layer.w_row), at(memory, layer.b)
-            target = rows_of(logits, begin) if last else there
+            layer, last = table[index], index == n_layers - 1
+            lower = convert(-np.inf if last else 0.0, scale)
+            w, b = memory.weights(parameters, layer), memory.biases(parameters, layer)
+            y = rows_of(logits, begin) if last else there
             if index == 0 and skip:
-                here_lists, list_row = rows_of(lists, 0)
-                list_features(masks, samples, 0, rows, here_lists, list_row)
-                listed_forward_rows(
-                    data, w, b, target, here_lists, list_row, n_blocks, rows, layer.n_out, floor, picks
-                )
+                index_features(masks, samples, 0, rows, indices)
+                indexed_forward_rows(first, w, b, y, indices, n_blocks, rows, layer.n_out, lower)
             elif index == 0:
-                forward_rows(data, w, b, target, rows, layer.n_in, layer.n_out, floor, picks)
+                forward_rows(first, w, b, y, rows, n_in, layer.n_out, lower)
             else:
-                forward_rows(here, w, b, target, rows, layer.n_in, layer.n_out, floor, ())
+                forward_rows(here, w, b, y, rows, layer.n_in, layer.n_out, lower)
             here, there = there, here
-    return space.size + samples.size  # their last use: after it Numba frees the arrays
+    return (
+        space.size + samples.size + space_of_indices.size
+    )  # their last use: after it Numba frees the arrays

@@ -1,31 +1,33 @@
 """Linear layers with and without ReLU, forward and backward."""
 
+import threading
+
 import numpy as np
 
+from .activations import relu_gradient
 from .core import threads
 from .core.jit import entry, kernel
+from .core.memory import LINE, PANEL_ROWS
 from .core.simd import (
+    Matrix,
+    Transposed,
     address,
-    at,
-    below,
+    aligned,
     convert,
     lanes,
-    load,
     rows_of,
-    stack_of,
-    store,
+    submatrix,
+    transposed,
     two_vectors,
-    where_positive,
 )
 from .core.sparsity import BLOCK_ROW
-from .core.tile import listed_product, product, transpose_block
+from .core.tile import indexed_product, product, transpose_block
 
 # A longer inner dimension runs in blocks, so that a block of w's panel of two vectors stays in the L2 cache.
 INNER_BLOCK = 1024
-# Rows of a panel of w.T, on the stack: 512 of two vectors are 64 KiB.
-PANEL_ROWS = 512
+PANEL_BYTES = 2 * PANEL_ROWS * LINE
 
-_panel = stack_of(2 * PANEL_ROWS)
+_kept = threading.local()
 
 
 def linear_forward(x, w, b, y):
@@ -42,7 +44,7 @@ def linear_forward(x, w, b, y):
 
     Twin: `fastmlp.reference.linear_forward`.
     """
-    threads.share_out(_linear_forward, x.size * w.shape[1], x, w, b, y, False)
+    threads.parallel(_linear_forward, threads.thread_count(x.size * w.shape[1]), x, w, b, y, False)
 
 
 def linear_relu_forward(x, w, b, y):
@@ -52,7 +54,7 @@ def linear_relu_forward(x, w, b, y):
 
     Parameters as of `linear_forward`. Twin: `fastmlp.reference.linear_relu_forward`.
     """
-    threads.share_out(_linear_forward, x.size * w.shape[1], x, w, b, y, True)
+    threads.parallel(_linear_forward, threads.thread_count(x.size * w.shape[1]), x, w, b, y, True)
 
 
 def linear_backward(x, w, dy, dx, dw, db):
@@ -70,8 +72,7 @@ def linear_backward(x, w, dy, dx, dw, db):
 
     Twin: `fastmlp.reference.linear_backward`.
     """
-    work = x.size * w.shape[1] * (1 if dx is None else 2)
-    threads.share_out(_linear_backward, work, x, w, dy, dy, dw[:0] if dx is None else dx, dw, db, False)
+    _backward(x, w, dy, dy, dx, dw, db, False)
 
 
 def linear_relu_backward(x, w, y, dy, dx, dw, db):
@@ -90,178 +91,98 @@ def linear_relu_backward(x, w, y, dy, dx, dw, db):
 
     Twin: `fastmlp.reference.linear_relu_backward`.
     """
-    work = x.size * w.shape[1] * (1 if dx is None else 2)
-    threads.share_out(_linear_backward, work, x, w, y, dy, dw[:0] if dx is None else dx, dw, db, True)
+    _backward(x, w, y, dy, dx, dw, db, True)
+
+
+def _backward(x, w, y, dy, dx, dw, db, relu):
+    n_threads = threads.thread_count(x.size * w.shape[1] * (1 if dx is None else 2))
+    # what transposed panels of w need, kept by each calling thread from call to call
+    room = getattr(_kept, "room", None)
+    if room is None or room.size < n_threads * PANEL_BYTES + LINE:
+        room = _kept.room = np.empty(n_threads * PANEL_BYTES + LINE, np.uint8)
+    args = x, w, y, dy, dw[:0] if dx is None else dx, dw, db, room.view(x.dtype), relu
+    threads.parallel(_linear_backward, n_threads, *args)
 
 
 @entry("y")
-def _linear_forward(x, w, b, y, relu, sync, member, members):
-    first, last = threads.share(x.shape[0], member, members)
+def _linear_forward(x, w, b, y, relu, sync, thread, n_threads):
+    first, last = threads.thread_range(x.shape[0], thread, n_threads)
     n_in, n_out = w.shape
-    floor = x.dtype.type(0.0 if relu else -np.inf)
+    lower = x.dtype.type(0.0 if relu else -np.inf)
+    biases = Matrix(address(b, 0, 0), 0, 1)
     forward_rows(
-        rows_of(x, first),
-        rows_of(w, 0),
-        address(b, 0, 0),
-        rows_of(y, first),
-        last - first,
-        n_in,
-        n_out,
-        floor,
-        (),
+        rows_of(x, first), rows_of(w, 0), biases, rows_of(y, first), last - first, n_in, n_out, lower
     )
 
 
-@entry("dx", "dw", "db")  # dy is written through its address, and only by the layer with ReLU
-def _linear_backward(x, w, y, dy, dx, dw, db, relu, sync, member, members):
+@entry("dx", "dw", "db", "panels")  # dy is written through its address, and only by the layer with ReLU
+def _linear_backward(x, w, y, dy, dx, dw, db, panels, relu, sync, thread, n_threads):
     batch, (n_in, n_out) = x.shape[0], w.shape
-    first, last = threads.share(batch, member, members)
+    first, last = threads.thread_range(batch, thread, n_threads)
     if relu:
-        mask_rows(rows_of(y, first), rows_of(dy, first), last - first, n_out)
-        threads.barrier(sync, members)
+        relu_gradient(rows_of(y, first), rows_of(dy, first), last - first, n_out)
+        threads.barrier(sync, n_threads)
     if dx.shape[0]:
-        rows, outputs = rows_of(dy, first), rows_of(dx, first)
-        input_gradient(rows_of(w, 0), rows, outputs, outputs, False, last - first, n_in, n_out)
-    first, last = threads.share(n_in, member, members)
-    zeros = two_vectors(x.dtype.type(0))
-    floor = x.dtype.type(-np.inf)
-    x_first, x_row = rows_of(x, 0)
-    dy_first, dy_row = rows_of(dy, 0)
-    dw_first, dw_row = rows_of(dw, first)
-    x_column = at(x_first, first)
-    product(
-        x_column,
-        1,
-        x_row,
-        dy_first,
-        dy_row,
-        batch,
-        zeros,
-        0,
-        0,
-        dw_first,
-        dw_row,
-        floor,
-        last - first,
-        n_out,
-        (),
-    )
-    if member == 0:
-        ones = two_vectors(x.dtype.type(1))
-        product(ones, 0, 0, dy_first, dy_row, batch, zeros, 0, 0, address(db, 0, 0), 0, floor, 1, n_out, ())
+        panel = aligned(address(panels, thread * (PANEL_BYTES // x.itemsize), 0))
+        outputs = rows_of(dx, first)
+        input_gradient(
+            rows_of(w, 0), rows_of(dy, first), outputs, outputs, False, panel, last - first, n_in, n_out
+        )
+    first, last = threads.thread_range(n_in, thread, n_threads)
+    zeros = Matrix(two_vectors(x.dtype.type(0)), 0, 0)
+    lower = x.dtype.type(-np.inf)
+    x_columns = submatrix(transposed(rows_of(x, 0)), first, 0)
+    product(x_columns, rows_of(dy, 0), rows_of(dw, first), last - first, n_out, batch, zeros, lower)
+    if thread == 0:
+        ones = Transposed(two_vectors(x.dtype.type(1)), 1, 0)
+        product(
+            ones, rows_of(dy, 0), Matrix(address(db, 0, 0), 0, 1), np.int64(1), n_out, batch, zeros, lower
+        )
 
 
-# --- the bodies, which an epoch calls too; rows are (pointer, elements from row to row) --------------------
+# --- the bodies, which an epoch calls too ----------------------------------------------------------------
 
 
 @kernel
-def forward_rows(x, w, b, y, n_rows, n_in, n_out, floor, picks):
-    """Rows of y = max(x @ w + b, floor); picks as of a tile."""
-    lowest = convert(-np.inf, floor)
+def forward_rows(x, w, b, y, n_rows, n_in, n_out, lower):
+    """Rows of y = max(x @ w + b, lower)."""
+    lowest = convert(-np.inf, lower)
     for k in range(0, n_in, INNER_BLOCK):
         depth = min(INNER_BLOCK, n_in - k)
-        start, start_row = (b, 0) if k == 0 else y
-        w_now, w_row = below(w, k)
-        product(
-            at(x[0], k),
-            x[1],
-            1,
-            w_now,
-            w_row,
-            depth,
-            start,
-            start_row,
-            1,
-            y[0],
-            y[1],
-            floor if k + depth == n_in else lowest,
-            n_rows,
-            n_out,
-            picks,
-        )
+        start, clamp = b if k == 0 else y, lower if k + depth == n_in else lowest
+        product(submatrix(x, 0, k), submatrix(w, k, 0), y, n_rows, n_out, depth, start, clamp)
 
 
 @kernel
-def listed_forward_rows(x, w, b, y, lists, list_row, n_blocks, n_rows, n_out, floor, picks):
-    """`forward_rows` over the features that are listed for each group of rows, block by block."""
-    lowest = convert(-np.inf, floor)
+def indexed_forward_rows(x, w, b, y, indices, n_blocks, n_rows, n_out, lower):
+    """`forward_rows` over the features whose indices each group of rows has, block by block."""
+    lowest = convert(-np.inf, lower)
     for block in range(n_blocks):
-        start, start_row = (b, 0) if block == 0 else y
-        listed_product(
-            x[0],
-            x[1],
-            1,
-            w[0],
-            w[1],
-            at(lists, block * BLOCK_ROW),
-            list_row,
-            start,
-            start_row,
-            1,
-            y[0],
-            y[1],
-            floor if block == n_blocks - 1 else lowest,
-            n_rows,
-            n_out,
-            picks,
-        )
+        start, clamp = b if block == 0 else y, lower if block == n_blocks - 1 else lowest
+        indexed_product(x, w, y, n_rows, n_out, submatrix(indices, 0, block * BLOCK_ROW), start, clamp)
 
 
 @kernel
-def mask_rows(y, dy, n_rows, n_out):
-    """Set dy to 0 where y is not above 0."""
-    width = lanes(dy[0])
-    for row in range(n_rows):
-        y_now, dy_now = below(y, row)[0], below(dy, row)[0]
-        for column in range(0, n_out, width):
-            left = n_out - column
-            kept = where_positive(load(at(y_now, column), left), load(at(dy_now, column), left))
-            store(kept, at(dy_now, column), left)
-
-
-@kernel
-def input_gradient(w, dy, dx, y, masked, n_rows, n_in, n_out):
+def input_gradient(w, dy, dx, y, masked, panel, n_rows, n_in, n_out):
     """Rows of dx = dy @ w.T; where `masked`, 0 where y, of dx's shape, is not above 0.
 
-    A panel of w's rows at a time is transposed on the stack.
+    A panel of w's rows at a time is transposed: panel has room for PANEL_ROWS of two vectors, if n_out is as
+    large.
     """
-    width = lanes(dy[0])
-    zero = convert(0.0, dy[0][0])
+    width = lanes(panel)
+    zero = convert(0.0, panel[0])
     lowest = convert(-np.inf, zero)
-    panel, zeros = _panel(zero), two_vectors(zero)
+    turned, zeros = Matrix(panel, 2 * width, 1), Matrix(two_vectors(zero), 0, 0)
     for feature in range(0, n_in, 2 * width):
         features = min(2 * width, n_in - feature)
-        target = at(dx[0], feature), dx[1]
+        target = submatrix(dx, 0, feature)
         for k in range(0, n_out, PANEL_ROWS):
             depth = min(PANEL_ROWS, n_out - k)
             for half in range(0, features, width):
-                source, source_row = below(w, feature + half)
                 for column in range(0, depth, width):
-                    transpose_block(
-                        at(source, k + column),
-                        source_row,
-                        features - half,
-                        depth - column,
-                        at(panel, 2 * width * column + half),
-                        2 * width,
-                    )
-            start, start_row = target if k else (zeros, 0)
-            product(
-                at(dy[0], k),
-                dy[1],
-                1,
-                panel,
-                2 * width,
-                depth,
-                start,
-                start_row,
-                1,  # of one panel only, so that it could be 0; 1 is what `forward_rows` is compiled for
-                target[0],
-                target[1],
-                lowest,
-                n_rows,
-                features,
-                (),
-            )
+                    source, block = submatrix(w, feature + half, k + column), submatrix(turned, column, half)
+                    transpose_block(source, features - half, depth - column, block)
+            start = target if k else zeros
+            product(submatrix(dy, 0, k), turned, target, n_rows, features, depth, start, lowest)
         if masked:
-            mask_rows((at(y[0], feature), y[1]), target, n_rows, features)
+            relu_gradient(submatrix(y, 0, feature), target, n_rows, features)

@@ -4,17 +4,16 @@ import numpy as np
 
 from .core import threads
 from .core.jit import entry, kernel
+from .core.math import exp, log
 from .core.simd import (
-    at,
     convert,
     div,
-    exp,
     keep_first,
     lanes,
     larger,
     largest_lane,
     load,
-    log,
+    offset,
     rows_of,
     splat,
     store,
@@ -40,18 +39,20 @@ def softmax_cross_entropy(logits, labels, dlogits, losses):
 
     Twin: `fastmlp.reference.softmax_cross_entropy`.
     """
-    threads.share_out(_softmax_cross_entropy, 32 * logits.size, logits, labels, dlogits, losses)
+    threads.parallel(
+        _softmax_cross_entropy, threads.thread_count(32 * logits.size), logits, labels, dlogits, losses
+    )
 
 
 @entry("dlogits", "losses")
-def _softmax_cross_entropy(logits, labels, dlogits, losses, sync, member, members):
+def _softmax_cross_entropy(logits, labels, dlogits, losses, sync, thread, n_threads):
     batch, n_classes = logits.shape
-    first, last = threads.share(batch, member, members)
+    first, last = threads.thread_range(batch, thread, n_threads)
     # two short loops: a processor works on several rows at once where they fit in its window
     for row in range(first, last):
-        losses[row] = exp_row(rows_of(logits, row)[0], rows_of(dlogits, row)[0], n_classes)
+        losses[row] = exp_row(rows_of(logits, row).pointer, rows_of(dlogits, row).pointer, n_classes)
     for row in range(first, last):
-        z, dz = rows_of(logits, row)[0], rows_of(dlogits, row)[0]
+        z, dz = rows_of(logits, row).pointer, rows_of(dlogits, row).pointer
         losses[row] = finish_row(z, losses[row], labels, row, dz, n_classes, batch)
 
 
@@ -63,10 +64,10 @@ def exp_row(z, dz, n_classes):
     top_lanes = splat(lowest)
     for c in range(0, n_classes, width):
         left = n_classes - c
-        top_lanes = larger(top_lanes, keep_first(load(at(z, c), left), left, lowest))
+        top_lanes = larger(top_lanes, keep_first(load(offset(z, c), left), left, lowest))
     top = largest_lane(top_lanes)
     for c in range(0, n_classes, width):
-        store(exp(sub(load(at(z, c), n_classes - c), splat(top))), at(dz, c), n_classes - c)
+        store(exp(sub(load(offset(z, c), n_classes - c), splat(top))), offset(dz, c), n_classes - c)
     return np.float64(top)
 
 
@@ -84,7 +85,7 @@ def finish_row(z, top, labels, sample, dz, n_classes, batch):
         likely = (dz[label] / total - convert(1.0, total)) / share
         for c in range(0, n_classes, width):
             left = n_classes - c
-            store(div(div(load(at(dz, c), left), splat(total)), splat(share)), at(dz, c), left)
+            store(div(div(load(offset(dz, c), left), splat(total)), splat(share)), offset(dz, c), left)
         dz[label] = likely
         return log_total - np.float64(z[label])
     loss = 0.0

@@ -2,7 +2,7 @@
 
 from .core import threads
 from .core.jit import entry, kernel
-from .core.simd import at, fma, lanes, load, rows_of, splat, store
+from .core.simd import fma, lanes, load, offset, rows_of, splat, store
 
 
 def sgd_step(w, dw, lr):
@@ -19,15 +19,15 @@ def sgd_step(w, dw, lr):
     Twin: `fastmlp.reference.sgd_step`.
     """
     matrices = (w, dw) if w.ndim == 2 else (w[None], dw[None])
-    threads.share_out(_sgd_step, 8 * w.size, *matrices, w.dtype.type(lr))
+    threads.parallel(_sgd_step, threads.thread_count(8 * w.size), *matrices, w.dtype.type(lr))
 
 
 @entry("w")
-def _sgd_step(w, dw, lr, sync, member, members):
-    first, last = threads.share(w.shape[0], member, members)
+def _sgd_step(w, dw, lr, sync, thread, n_threads):
+    first, last = threads.thread_range(w.shape[0], thread, n_threads)
     n_out = w.shape[1]
     for row in range(first, last):
-        step_row(rows_of(w, row)[0], rows_of(dw, row)[0], lr, n_out)
+        step_row(rows_of(w, row).pointer, rows_of(dw, row).pointer, lr, n_out)
 
 
 @kernel
@@ -36,4 +36,8 @@ def step_row(w, dw, lr, n):
     width = lanes(w)
     for column in range(0, n, width):
         left = n - column
-        store(fma(splat(-lr), load(at(dw, column), left), load(at(w, column), left)), at(w, column), left)
+        store(
+            fma(splat(-lr), load(offset(dw, column), left), load(offset(w, column), left)),
+            offset(w, column),
+            left,
+        )

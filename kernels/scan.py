@@ -6,7 +6,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from .core.jit import entry, kernel
-from .core.simd import address, at, constant, rows_of
+from .core.simd import address, constant, offset, rows_of
 
 
 def scan(x):
@@ -84,7 +84,7 @@ def zero_masks(x, masks):
 @entry("masks")
 def _zero_masks(x, masks):
     for i in range(x.shape[0]):
-        mask_row(x, i, rows_of(masks, i)[0], masks.shape[1])
+        mask_row(x, i, rows_of(masks, i).pointer, masks.shape[1])
 
 
 @kernel
@@ -96,7 +96,7 @@ def mask_row(x, i, mask, n_words):
     for word in range(n_words):
         first = 64 * word
         if step == 1 and first + 64 <= n:
-            mask[word] = nonzero_bits(at(row, first))
+            mask[word] = nonzero_bits(offset(row, first))
         else:
             bits = np.uint64(0)
             for j in range(first, min(n, first + 64)):

@@ -4,7 +4,17 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from .jit import kernel
-from .simd import VECTOR_BYTES, address, convert, lanes, prefetch, stack_of
+from .simd import (
+    VECTOR_BYTES,
+    GatheredColumns,
+    GatheredRows,
+    Matrix,
+    address,
+    convert,
+    lanes,
+    prefetch,
+    stack_of,
+)
 
 LONGEST = 4096  # bytes of a row that is asked for ahead
 N_BYTES = 256  # values of a byte
@@ -32,7 +42,7 @@ def fill_values(values, scale):
 
 
 @kernel
-def lies_ready(x, memory, scale):
+def in_place(x, memory, scale):
     """Whether a tile can read x where it lies: rows of bytes, or of the model's floats as they are."""
     as_it_is = x.itemsize == 1 or (x.itemsize * lanes(memory) == VECTOR_BYTES and scale == 1)
     return as_it_is and x.strides[1] == x.itemsize and x.strides[0] % x.itemsize == 0
@@ -40,10 +50,22 @@ def lies_ready(x, memory, scale):
 
 @kernel
 def data_rows(x, scale, room):
-    """Rows (pointer, elements from row to row) that a tile reads: of x, or the room for copies of them."""
-    if lies_ready(x, room[0], scale):
-        return as_elements(address(x, 0, 0), x, room[0]), x.strides[0] // x.itemsize
-    return as_elements(room[0], x, room[0]), room[1]
+    """The matrix that a tile reads: x itself, or the room, a matrix too, for copies of its rows."""
+    if in_place(x, room.pointer, scale):
+        return Matrix(as_elements(address(x, 0, 0), x, room.pointer), x.strides[0] // x.itemsize, 1)
+    return Matrix(as_elements(room.pointer, x, room.pointer), room.row, 1)
+
+
+@kernel
+def gathered(a, row_indices, values):
+    """Rows of a matrix by their indices."""
+    return GatheredRows(a.pointer, a.row, a.column, row_indices, values)
+
+
+@kernel
+def gathered_transposed(a, row_indices, values):
+    """The transpose of what `gathered` gives."""
+    return GatheredColumns(a.pointer, a.column, a.row, row_indices, values)
 
 
 @kernel

@@ -1,8 +1,10 @@
 """The JIT policy: the only file that names numba.njit and its options, and says why."""
 
+import contextlib
 import functools
 import hashlib
 import os
+import pkgutil
 import stat
 import threading
 import warnings
@@ -22,21 +24,45 @@ OPTIONS = {
 }
 
 
+def _digest_sources() -> str | None:
+    """Digest of every module of the lower floor as its loader has it, be it byte code or part of a zip.
+
+    None where loaders do not tell.
+    """
+    digest, folders = hashlib.sha256(), [(__package__.rpartition(".")[0], Path(__file__).parents[1])]
+    try:
+        for package, folder in folders:
+            for found in pkgutil.iter_modules([str(folder)], f"{package}."):
+                spec = found.module_finder.find_spec(found.name)
+                digest.update(found.name.encode() + b"\0" + spec.loader.get_data(spec.origin) + b"\0")
+                if found.ispkg:
+                    folders.append((found.name, Path(spec.origin).parent))
+    except (AttributeError, OSError):
+        return None
+    return digest.hexdigest() if len(folders) > 1 else None
+
+
+_SOURCES = _digest_sources()  # now, because what is compiled later is the code that is being imported
+
+
 def stamp() -> str:
     """Digest of all that decides what code comes out beyond Numba's own key of signature and processor."""
-    digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    settings = (numba.__version__, llvmlite.__version__, machine.vector_bytes(), sorted(OPTIONS.items()))
-    numba_settings = (config.BOUNDSCHECK, config.OPT, config.CPU_NAME, config.CPU_FEATURES, config.ENABLE_AVX)
-    digest.update(repr((settings, numba_settings)).encode())
-    return digest.hexdigest()[:24]
+    settings = numba.__version__, llvmlite.__version__, machine.VECTOR_BYTES, sorted(OPTIONS.items())
+    numba_settings = config.BOUNDSCHECK, config.OPT, config.CPU_NAME, config.CPU_FEATURES, config.ENABLE_AVX
+    return hashlib.sha256(repr((_SOURCES, settings, numba_settings)).encode()).hexdigest()[:24]
 
 
 @functools.cache
 def code_folder() -> Path | None:
-    """Folder of the code compiled from just these sources; None, with one warning, where there is none."""
+    """Folder of the code compiled from just these sources; None, with one warning, where there is none.
+
+    None, without one, where the files have changed since they were imported.
+    """
     try:
+        if _SOURCES is None:
+            raise RuntimeError("its own sources cannot be read")
+        if _digest_sources() != _SOURCES:
+            return None
         folder = machine.cache_folder() / "code" / stamp()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = folder / f".probe-{os.getpid()}"
@@ -48,12 +74,22 @@ def code_folder() -> Path | None:
             raise PermissionError(f"{folder} can be written by other users")
         return folder
     except (OSError, RuntimeError) as error:
+        _warn_once(error)
+        return None
+
+
+def _warn_once(error: Exception) -> None:
+    global _has_warned
+    if not _has_warned:
+        _has_warned = True
         warnings.warn(
             f"fastmlp compiles anew in every process, because its cache folder cannot be used ({error}); "
             "set FASTMLP_CACHE to a folder that only you can write",
-            stacklevel=2,
+            stacklevel=3,
         )
-        return None
+
+
+_has_warned = False
 
 
 class _Locator(caching._CacheLocator):
@@ -81,14 +117,32 @@ class _CacheImpl(caching.CompileResultCacheImpl):
 
 
 class _Cache(caching.FunctionCache):
+    """The files of one variant, whose names no other variant's have: processes that compile do not collide."""
+
     _impl_class = _CacheImpl
+
+    def __init__(self, body, signature):
+        super().__init__(body)
+        name = f"{self._impl.filename_base}-{hashlib.sha256(repr(signature).encode()).hexdigest()[:16]}"
+        stamp = self._impl.locator.get_source_stamp()
+        self._cache_file = caching.IndexDataCacheFile(self._cache_path, name, stamp)
 
     def load_overload(self, sig, target_context):
         try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # damaged files say so in many ways: compile anew, and write over them
-            self.flush()
-            return None
+            result = super().load_overload(sig, target_context)
+            if result is None or result.signature.args == sig:
+                return result
+        except Exception:  # damaged files say so in many ways
+            pass
+        with contextlib.suppress(OSError):
+            self.flush()  # compile anew, and write over them
+        return None
+
+    def save_overload(self, sig, data):
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:  # a full disk, a quota
+            _warn_once(error)
 
 
 def kernel(body):
@@ -105,7 +159,7 @@ class Entry:
 
     def __init__(self, body, outputs):
         functools.update_wrapper(self, body)
-        self.dispatcher = numba.njit(**OPTIONS)(body)
+        self.dispatcher = kernel(body)
         self._outputs = outputs
         self._names = body.__code__.co_varnames[: body.__code__.co_argcount]
         self._compiling = threading.Lock()
@@ -113,6 +167,7 @@ class Entry:
         self._call = self._compile_and_call
 
     def __call__(self, *args):
+        """Call the variant for these arguments, compiled at the first call."""
         try:
             return self._call(*args)
         except TypeError:  # no variant for these dtypes yet
@@ -129,11 +184,13 @@ class Entry:
             if kinds in self._ready:
                 return
             signature = tuple(self._normal_type(*pair) for pair in zip(self._names, args, strict=True))
-            if not self.dispatcher.signatures and code_folder() is not None:
-                self.dispatcher._cache = _Cache(self.dispatcher.py_func)
-            self.dispatcher.disable_compile(False)
-            self.dispatcher.compile(signature)
-            self.dispatcher.disable_compile()  # from now on arguments are converted to a variant that exists
+            # on a dispatcher of its own, for other threads may be calling the one that everybody calls
+            compiler = kernel(self.dispatcher.py_func)
+            if code_folder() is not None:
+                compiler._cache = _Cache(compiler.py_func, signature)
+            compiler.compile(signature)
+            self.dispatcher.add_overload(compiler.overloads[signature])
+            self.dispatcher.disable_compile()  # arguments are converted to a variant that exists
             self._call = self.dispatcher
             self._ready.add(kinds)
 

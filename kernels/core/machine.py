@@ -41,6 +41,10 @@ def vector_bytes() -> int:
     return 32 if "+avx2" in have and "+fma" in have else 16
 
 
+# As the process began: code and cache must agree on it, whatever is set later.
+VECTOR_BYTES = vector_bytes()
+
+
 def vector_registers() -> int:
     """Vector registers that a tile may use: 32 on AVX-512 and ARM, else 16."""
     arm = processor().startswith(("apple", "cortex", "neoverse")) or "+neon" in features()
@@ -99,16 +103,6 @@ def default_threads() -> int:
     # OMP_NUM_THREADS may be a list for nested regions; the first number counts
     numbers = [int(first) for bound in bounds if (first := str(bound or "").split(",")[0]).isdecimal()]
     return max(1, min(numbers))
-
-
-def measure_peak(dtype="float32", runs: int = 20) -> float:
-    """Floating-point operations a second of fused multiply-adds on the threads in use, all at once.
-
-    The best of so many runs of each of several loops, some 0.1 s in all.
-    """
-    from . import peak
-
-    return peak.measure(dtype, runs)
 
 
 @functools.cache

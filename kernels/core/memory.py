@@ -1,23 +1,23 @@
-"""Where everything lies in a model's arena."""
+"""Where everything lies in a model's arena: the plan, and the matrices that it means in compiled code."""
 
 import numpy as np
 
-from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, list_row
+from .jit import kernel
+from .simd import Matrix, cast, offset
+from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
 
-# A layer's record in the table. Offsets and row lengths count elements of the model's dtype.
-LAYER = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            "n_in n_out w w_row b x x_row y y_row dy teams copy losses "
-            "numbers feature_lists features_row sample_lists samples_row"
-        ).split()
-    ]
-)
+# A layer's record. Offsets and row lengths count elements of the model's dtype.
+_FIELDS = """n_in n_out w w_row b x x_row y y_row dy column_groups group_stride losses panels panel_size
+    row_indices feature_indices feature_indices_row sample_indices sample_indices_row"""
+LAYER = np.dtype([(name, np.int64) for name in _FIELDS.split()])
 
-# Cache lines of a row that a team has to itself, at least, and teams of a layer, at most.
-LINES_OF_A_TEAM, MOST_TEAMS = 4, 8
+# Cache lines of a row that a group of threads has to itself, at least, and groups of a layer, at most.
+LINES_OF_A_GROUP, MOST_GROUPS = 4, 8
 LINE = 64  # bytes of a cache line, and of the widest vector: rows start on such boundaries
+# Rows of a panel of w.T, two vectors wide: 64 KiB at most.
+PANEL_ROWS = 512
+# Rows are shared out in multiples of this, the height of the tallest tile, among so many threads at most.
+SHARE_UNIT, MOST_THREADS = 8, 1024
 
 
 def plan(sizes, batch_size, dtype):
@@ -34,14 +34,19 @@ def plan(sizes, batch_size, dtype):
 
     Returns
     -------
-    table : int64 (n_layers, 18): n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, teams, copy, losses,
-        numbers, feature_lists, features_row, sample_lists, samples_row. All but n_in, n_out and teams are
-        offsets in the arena and, `_row`, elements from row to row. x of a layer is y of the one below; dy
-        has the rows of y; losses is room for batch_size float64. A layer's columns may be shared out among
-        `teams` of members. Each team has its own data of a batch, `copy` elements after the one before: x of
-        the first layer, the int64 numbers of its rows, and the lists, int32 rows: features live in a group
-        of samples, samples live in a group of features. Parameters come first, up to x of the first layer,
-        and do not depend on batch_size.
+    table : (n_layers,) records of int64, fields:
+        n_in, n_out                            widths
+        w, w_row, b                            parameters; they come first and do not depend on batch_size
+        x, x_row, y, y_row, dy                 rows of a batch; x is y of the layer below; dy has rows as y
+        column_groups                          parts that columns may be shared out in, to groups of threads
+        group_stride                           from one group's data of a batch to the next one's: x of the
+                                               first layer, row_indices, feature_indices and sample_indices
+        row_indices                            int64, where the rows of a batch are found
+        feature_indices, feature_indices_row   int32, a row a group of samples, as `sparsity` has them
+        sample_indices, sample_indices_row     int32, a row a group of features
+        losses                                 batch_size float64
+        panels, panel_size                     room for a transposed panel of w, one for each thread
+        All but widths and column_groups are offsets in the arena and, `_row` and the like, distances.
     size : elements of the arena, which must start on a 64-byte boundary
 
     Twin: `fastmlp.reference.plan`.
@@ -51,43 +56,84 @@ def plan(sizes, batch_size, dtype):
     table = np.zeros(len(sizes) - 1, LAYER)
     size = 0
 
-    def take(elements):
+    def take(elements, of=itemsize):
         nonlocal size
-        offset, size = size, size + -(-elements // unit) * unit
-        return offset
+        start, size = size, size - (-int(elements) * of // LINE) * unit
+        return start
 
-    def teams_of(width):
-        lines, teams = -(-width // unit), 1
-        while lines % (2 * LINES_OF_A_TEAM * teams) == 0 and teams < MOST_TEAMS:
-            teams *= 2
-        return teams
+    def groups_of(width):
+        lines, groups = -(-width // unit), 1
+        while lines % (2 * LINES_OF_A_GROUP * groups) == 0 and groups < MOST_GROUPS:
+            groups *= 2
+        return groups
 
     def row_of(width):
         return (-(-width // unit) | 1) * unit
 
-    for layer, (n_in, n_out) in zip(table, zip(sizes, sizes[1:], strict=False), strict=True):
-        layer["n_in"], layer["n_out"] = n_in, n_out
-        layer["w_row"] = layer["y_row"] = row_of(n_out)
-        layer["x_row"] = row_of(n_in)
-        layer["w"], layer["b"] = take(int(n_in) * row_of(n_out)), take(n_out)
-        layer["teams"] = teams_of(n_out)
-    table[-1]["teams"] = 1  # the loss needs whole rows
-    x, numbers = take(batch_size * table[0]["x_row"]), take(batch_size * 8 // itemsize)
+    for layer, n_in, n_out in zip(table, sizes[:-1], sizes[1:], strict=True):
+        layer["n_in"], layer["n_out"], layer["column_groups"] = n_in, n_out, groups_of(n_out)
+        layer["x_row"], layer["w_row"], layer["y_row"] = row_of(n_in), row_of(n_out), row_of(n_out)
+        layer["w"], layer["b"] = take(n_in * row_of(n_out)), take(n_out)
+    table["column_groups"][-1] = 1  # the loss needs whole rows
     n_words = -(-sizes[0] // WORD)
-    features_row, samples_row = -(-n_words // BLOCK) * BLOCK_ROW, list_row(batch_size)
-    feature_lists = take(-(-batch_size // SAMPLES) * features_row * 4 // itemsize)
-    sample_lists = take(n_words * WORD // FEATURES * samples_row * 4 // itemsize)
-    table[0]["copy"] = size - x
-    take((table[0]["teams"] - 1) * table[0]["copy"])
-    losses = take(batch_size * 8 // itemsize)
+    table["feature_indices_row"] = -(-n_words // BLOCK) * BLOCK_ROW
+    table["sample_indices_row"] = indices_row(batch_size)
+    first, begin = table[0], size
+    first["x"] = take(batch_size * first["x_row"])
+    table["row_indices"] = take(batch_size, 8)
+    table["feature_indices"] = take(-(-batch_size // SAMPLES) * first["feature_indices_row"], 4)
+    table["sample_indices"] = take(n_words * WORD // FEATURES * first["sample_indices_row"], 4)
+    table["group_stride"] = size - begin
+    take((first["column_groups"] - 1) * first["group_stride"])
+    table["losses"] = take(batch_size, 8)
     for layer in table:
-        layer["x"], layer["y"], layer["dy"] = (
-            x,
-            take(batch_size * layer["y_row"]),
-            take(batch_size * layer["y_row"]),
-        )
-        layer["losses"], layer["numbers"] = losses, numbers
-        layer["feature_lists"], layer["features_row"] = feature_lists, features_row
-        layer["sample_lists"], layer["samples_row"] = sample_lists, samples_row
-        x = layer["y"]
-    return table, int(size)
+        layer["y"], layer["dy"] = take(batch_size * layer["y_row"]), take(batch_size * layer["y_row"])
+    table["x"][1:] = table["y"][:-1]
+    table["panel_size"] = 2 * unit * min(PANEL_ROWS, max(map(row_of, sizes[2:]), default=0))
+    table["panels"] = take(min(-(-batch_size // SHARE_UNIT), MOST_THREADS) * first["panel_size"])
+    return table, size
+
+
+# --- inside compiled code: all that may know how these lie -----------------------------------------------
+
+
+@kernel
+def weights(memory, layer):
+    """Matrix of w, (n_in, n_out)."""
+    return Matrix(offset(memory, layer.w), layer.w_row, 1)
+
+
+@kernel
+def biases(memory, layer):
+    """Matrix of b, every row the same."""
+    return Matrix(offset(memory, layer.b), 0, 1)
+
+
+@kernel
+def inputs(memory, layer):
+    """Matrix of x, (batch, n_in)."""
+    return Matrix(offset(memory, layer.x), layer.x_row, 1)
+
+
+@kernel
+def outputs(memory, layer):
+    """Matrix of y, (batch, n_out)."""
+    return Matrix(offset(memory, layer.y), layer.y_row, 1)
+
+
+@kernel
+def output_gradients(memory, layer):
+    """Matrix of dy, (batch, n_out)."""
+    return Matrix(offset(memory, layer.dy), layer.y_row, 1)
+
+
+@kernel
+def feature_indices(memory, layer):
+    """Matrix of the features that are live in each group of samples."""
+    return Matrix(cast(offset(memory, layer.feature_indices), np.int32), layer.feature_indices_row, 1)
+
+
+@kernel
+def sample_indices(memory, layer):
+    """Matrix of the samples that are live in each group of features."""
+    return Matrix(cast(offset(memory, layer.sample_indices), np.int32), layer.sample_indices_row, 1)

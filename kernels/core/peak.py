@@ -11,12 +11,14 @@ from .jit import entry
 from .simd import (
     I64,
     VECTOR_BYTES,
+    Matrix,
     address,
     constant,
     fused,
     load_vector,
     rows_of,
     store_vector,
+    transposed,
     two_vectors,
     vector_of,
 )
@@ -32,12 +34,12 @@ FMAS, FMAS_TOGETHER = 1 << 23, 1 << 25
 
 def rate(n_chains, dtype=np.float32, fmas=None):
     """Floating-point operations a second, of one run on as many threads as are set, all at once."""
-    members = threads.size(FMAS_TOGETHER << 10, threads.CALL_WORK)
-    n = (fmas or (FMAS if members == 1 else FMAS_TOGETHER)) // n_chains
+    n_threads = threads.thread_count(FMAS_TOGETHER << 10)
+    n = (fmas or (FMAS if n_threads == 1 else FMAS_TOGETHER)) // n_chains
     lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
-    ones, sums = np.ones((2, lanes), dtype), np.zeros((members, lanes), dtype)
+    ones, sums = np.ones((2, lanes), dtype), np.zeros((n_threads, lanes), dtype)
     start = time.perf_counter()
-    threads.share_out(_run, FMAS_TOGETHER << 10, ones, sums, n_chains, n)
+    threads.parallel(_run, n_threads, ones, sums, n_chains, n)
     seconds = time.perf_counter() - start
     took_part = np.count_nonzero(sums[:, 0])
     return 2 * lanes * n_chains * n * took_part / seconds
@@ -51,9 +53,9 @@ def measure(dtype=np.float32, runs=20):
 
 
 @entry("sums")
-def _run(operands, sums, n_chains, n, sync, member, members):
-    threads.barrier(sync, members)
-    _chains(address(operands, 0, 0), address(operands, 1, 0), n_chains, n, address(sums, member, 0))
+def _run(operands, sums, n_chains, n, sync, thread, n_threads):
+    threads.barrier(sync, n_threads)
+    _chains(address(operands, 0, 0), address(operands, 1, 0), n_chains, n, address(sums, thread, 0))
 
 
 @intrinsic
@@ -108,22 +110,15 @@ def _emit_chains(builder, factor, term, count, n):
 @entry("y")
 def forward_tiles(x, w, b, y, times):
     """Compute y = max(x @ w + b, 0) so many times, on this thread, by tiles alone."""
-    (x_first, x_row), (w_first, w_row), (y_first, y_row) = rows_of(x, 0), rows_of(w, 0), rows_of(y, 0)
-    n_in, n_out = w.shape
-    start, floor = address(b, 0, 0), x.dtype.type(0)
+    a, biases, (n_in, n_out) = rows_of(x, 0), Matrix(address(b, 0, 0), 0, 1), w.shape
     for _ in range(times):
-        product(
-            x_first, x_row, 1, w_first, w_row, n_in, start, 0, 1, y_first, y_row, floor, x.shape[0], n_out, ()
-        )
+        product(a, rows_of(w, 0), rows_of(y, 0), x.shape[0], n_out, n_in, biases, x.dtype.type(0))
 
 
 @entry("w")
 def step_tiles(x, dy, w, lr, times):
     """Compute w -= lr * x.T @ dy so many times, on this thread, by tiles alone."""
-    (x_first, x_row), (dy_first, dy_row), (w_first, w_row) = rows_of(x, 0), rows_of(dy, 0), rows_of(w, 0)
-    n_in, n_out = w.shape
-    zeros = two_vectors(x.dtype.type(0))
+    a, (n_in, n_out) = transposed(rows_of(x, 0)), w.shape
+    zeros = Matrix(two_vectors(x.dtype.type(0)), 0, 0)
     for _ in range(times):
-        product_step(
-            x_first, 1, x_row, dy_first, dy_row, x.shape[0], zeros, 0, 0, w_first, w_row, lr, n_in, n_out, ()
-        )
+        product_step(a, rows_of(dy, 0), rows_of(w, 0), n_in, n_out, x.shape[0], zeros, lr)

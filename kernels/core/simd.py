@@ -1,6 +1,6 @@
-"""Vectors as wide as this processor's: addresses, load, store, splat, arithmetic and the exponential."""
+"""Matrices in memory, and vectors as wide as this processor's: addresses, load, store, splat, arithmetic."""
 
-import math
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -10,7 +10,7 @@ from numba.extending import intrinsic, register_model
 from . import machine
 from .jit import kernel
 
-VECTOR_BYTES = machine.vector_bytes()
+VECTOR_BYTES = machine.VECTOR_BYTES
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
@@ -38,6 +38,84 @@ def _bytes_of(element):
     return 4 if isinstance(element, ir.FloatType) else 8
 
 
+# --- matrices --------------------------------------------------------------------------------------------
+
+
+class Matrix(NamedTuple):
+    """A matrix as one value in compiled code: element (i, j) is pointer[i * row + j * column].
+
+    A row's elements lie side by side; column is 0 instead of 1 where every panel of columns is the same.
+    """
+
+    pointer: Any
+    row: int
+    column: int
+
+
+class Transposed(NamedTuple):
+    """The transpose of a matrix: row is 1 as column is there, which a product's code relies on."""
+
+    pointer: Any
+    row: int
+    column: int
+
+
+class GatheredRows(NamedTuple):
+    """Rows of a data set: (i, j) is pointer[row_indices[i] * row + j * column]; a byte stands for values[byte]."""
+
+    pointer: Any
+    row: int
+    column: int
+    row_indices: Any
+    values: Any
+
+
+class GatheredColumns(NamedTuple):
+    """The transpose of gathered rows: element (i, j) is pointer[i * row + row_indices[j] * column]."""
+
+    pointer: Any
+    row: int
+    column: int
+    row_indices: Any
+    values: Any
+
+
+@intrinsic
+def submatrix(typingctx, a, row, column):
+    """What a matrix, gathered or not, holds from (row, column) on."""
+
+    def generate(context, builder, signature, args):
+        whole, *steps = args
+        pointer, *strides = [builder.extract_value(whole, i) for i in range(3)]
+        gathered = {GatheredRows: 0, GatheredColumns: 1}.get(a.instance_class)
+        for direction in {0, 1} - {gathered}:
+            pointer = builder.gep(pointer, [builder.mul(steps[direction], strides[direction])])
+        if gathered is not None:
+            indices = builder.gep(builder.extract_value(whole, 3), [steps[gathered]])
+            whole = builder.insert_value(whole, indices, 3)
+        return builder.insert_value(whole, pointer, 0)
+
+    return a(a, types.intp, types.intp), generate
+
+
+@kernel
+def rows_of(array, first):
+    """Matrix of the rows of a 2-D array from `first` on, whose elements lie side by side."""
+    return Matrix(address(array, first, 0), array.strides[0] // array.itemsize, 1)
+
+
+@kernel
+def transposed(a):
+    """The transpose of a matrix."""
+    return Transposed(a.pointer, a.column, a.row)
+
+
+@kernel
+def row_of(a, i):
+    """Pointer to row i of a matrix."""
+    return offset(a.pointer, i * a.row)
+
+
 # --- addresses -------------------------------------------------------------------------------------------
 
 
@@ -57,25 +135,13 @@ def address(typingctx, array, i, j):
 
 
 @intrinsic
-def at(typingctx, pointer, n):
+def offset(typingctx, pointer, n):
     """Pointer n elements further on."""
 
     def generate(context, builder, signature, args):
         return builder.gep(args[0], [args[1]])
 
     return pointer(pointer, types.intp), generate
-
-
-@kernel
-def rows_of(array, first):
-    """Rows of a 2-D array from `first` on, as (pointer, elements from row to row)."""
-    return address(array, first, 0), array.strides[0] // array.itemsize
-
-
-@kernel
-def below(rows, n):
-    """The rows from the n-th on of (pointer, elements from row to row)."""
-    return at(rows[0], n * rows[1]), rows[1]
 
 
 @intrinsic
@@ -102,11 +168,11 @@ def cast(typingctx, pointer, dtype):
 
 @intrinsic
 def prefetch(typingctx, pointer, n):
-    """Ask for the cache line n bytes further on, to be there soon."""
+    """Have the cache line n bytes further on under way to the L2 cache."""
 
     def generate(context, builder, signature, args):
         data = builder.bitcast(args[0], ir.IntType(8).as_pointer())
-        ask_for(builder, builder.gep(data, [args[1]]), "read")
+        emit_prefetch(builder, builder.gep(data, [args[1]]), "read")
         return context.get_dummy_value()
 
     return types.void(pointer, types.intp), generate
@@ -165,7 +231,7 @@ def broadcast(builder, scalar, count):
     return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(I32, count), [0] * count))
 
 
-def ask_for(builder, pointer, use):
+def emit_prefetch(builder, pointer, use):
     """Have a cache line on its way: to "read" it into the L2 cache, to "write" it into the L1 cache."""
     line = builder.bitcast(pointer, ir.IntType(8).as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [line.type, I32, I32, I32])
@@ -318,70 +384,3 @@ def largest_lane(typingctx, value):
         return builder.extract_element(vector, I32(0))
 
     return value.dtype(value), generate
-
-
-@intrinsic
-def exp(typingctx, x):
-    """Exponential of lanes that are at most 0 or NaN; within 2 u of the true value where that is normal.
-
-    With n = round(x / ln 2) and r = x - n ln 2, |r| <= ln 2 / 2, it is 2**n times the Taylor sum of e**r;
-    the first term left out is below u / 8 (Muller, Elementary Functions, chapter 11: argument reduction
-    in two parts). Below the logarithm of the smallest normal number it is 0; NaN stays NaN.
-    """
-    double = x.dtype == types.float64
-    bits, mantissa, terms, smallest = (
-        (64, 52, 13, -708.3964185322641) if double else (32, 23, 7, -87.33654022216797)
-    )
-    ln2_high = 0.6931471805599453 if double else 0.693147182464599609375
-    ln2_low = 2.3190468138462996e-17 if double else -1.904654299957768e-9
-
-    def generate(context, builder, signature, args):
-        (value,) = args
-        vector = value.type
-        whole = ir.VectorType(ir.IntType(bits), vector.count)
-        number = lambda c: constant(vector, c)  # noqa: E731
-        integer = lambda c: ir.Constant(whole, [c] * vector.count)  # noqa: E731
-        magic = number(1.5 * 2.0**mantissa)  # adding it rounds to a whole number, in the lowest bits
-        under = builder.fcmp_ordered("<", value, number(smallest))
-        shifted = fused(builder, value, number(1 / math.log(2)), magic)
-        n = builder.fsub(shifted, magic)
-        r = fused(builder, n, number(-ln2_high), value)
-        r = fused(builder, n, number(-ln2_low), r)
-        total = number(1 / math.factorial(terms))
-        for k in reversed(range(terms)):
-            total = fused(builder, total, r, number(1 / math.factorial(k)))
-        power = builder.shl(builder.bitcast(shifted, whole), integer(mantissa))
-        power = builder.add(power, integer((2 ** (bits - mantissa - 2) - 1) << mantissa))
-        result = builder.fmul(total, builder.bitcast(power, vector))
-        return builder.select(under, number(0.0), result)
-
-    return x(x), generate
-
-
-@intrinsic
-def log(typingctx, x):
-    """Natural logarithm of a float64 that is normal and positive, within 4 u; NaN stays NaN.
-
-    With x = 2**e m, sqrt(1/2) <= m < sqrt(2), and s = (m - 1) / (m + 1), it is e ln 2 + 2 artanh(s), by the
-    Taylor sum of artanh; s**2 is below 0.03, so that the first term left out is below u / 8 (Muller,
-    Elementary Functions, chapter 11). No call into a library, which would save all vector registers.
-    """
-    if x != types.float64:
-        return None
-
-    def generate(context, builder, signature, args):
-        number = args[0].type
-        lowest = I64(0x3FE6A09E667F3BCD)  # the bits of sqrt(1/2)
-        bits = builder.bitcast(args[0], I64)
-        exponent = builder.ashr(builder.sub(bits, lowest), I64(52))
-        m = builder.bitcast(builder.sub(bits, builder.shl(exponent, I64(52))), number)
-        s = builder.fdiv(builder.fsub(m, number(1.0)), builder.fadd(m, number(1.0)))
-        square = builder.fmul(s, s)
-        total = number(1 / 21)
-        for k in range(19, 0, -2):
-            total = builder.fma(total, square, number(1 / k))
-        whole = builder.fmul(builder.fadd(s, s), total)
-        result = builder.fma(builder.sitofp(exponent, number), number(math.log(2)), whole)
-        return builder.fadd(result, builder.fsub(args[0], args[0]))  # 0, or NaN where x is NaN
-
-    return x(x), generate

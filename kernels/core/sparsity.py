@@ -1,8 +1,8 @@
-"""Lists of what is not zero: which k the tiles of the first layer need to visit.
+"""Indices of what is not zero: which k the tiles of the first layer need to visit.
 
-A list is a row of int32: its length, room up to LIST_HEADER, then ascending numbers. Neighbouring rows of the
-output share one: the features live in one of a group of samples going forward, the samples live in one of a
-group of features for the weight gradient.
+A row of int32 has the number of indices first, then room up to INDICES_HEADER, then the indices, ascending.
+Neighbouring rows of the output share one: the features live in one of a group of samples going forward, the
+samples live in one of a group of features for the weight gradient.
 """
 
 import numpy as np
@@ -12,24 +12,24 @@ from numba.extending import intrinsic
 
 from . import machine
 from .jit import kernel
-from .simd import at, below, broadcast, rows_of
+from .simd import broadcast, offset, row_of, rows_of
 
-# Samples that share a list of features. With fewer, less is visited in vain, but a tile has fewer chains of
+# Samples that share the indices of features. With fewer, less is visited in vain, but a tile has fewer chains of
 # sums in flight, and loads more for each of them.
 SAMPLES = 2 if machine.vector_registers() == 32 else 4
-FEATURES = 4  # that share a list of samples; their values are looked up byte by byte
-LIST_HEADER = 8  # elements before the first number
-SLACK = 16  # elements behind the last number that may be written
+FEATURES = 4  # that share the indices of samples; their masks are looked up in bits
+INDICES_HEADER = 8  # elements before the first index
+SLACK = 16  # elements behind the last index that may be written
 WORD = 64  # bits of a word of the masks
-BLOCK = 4  # words that the lists of features cover at once: w's live rows of so many stay in the L1 cache
+BLOCK = 4  # words that indices of features cover at once: w's live rows of so many stay in the L1 cache
 
 
-def list_row(longest):
-    """Elements from list to list, of lists of up to `longest` numbers, in whole cache lines."""
-    return (LIST_HEADER + longest + SLACK + 15) // 16 * 16
+def indices_row(longest):
+    """Elements of a row with up to `longest` indices, in whole cache lines."""
+    return (INDICES_HEADER + longest + SLACK + 15) // 16 * 16
 
 
-BLOCK_ROW = list_row(BLOCK * WORD)
+BLOCK_ROW = indices_row(BLOCK * WORD)
 
 
 COMPRESSES = "+avx512f" in machine.features()
@@ -37,6 +37,7 @@ COMPRESSES = "+avx512f" in machine.features()
 
 @intrinsic
 def count_bits(typingctx, bits):
+    """How many bits are set."""
     return types.intp(bits), lambda context, builder, signature, args: builder.ctpop(args[0])
 
 
@@ -70,12 +71,12 @@ def _compress(typingctx, ks, first, bits):
 
 @kernel
 def extend(ks, n, first, bits):
-    """Append first + the number of each set bit to the n numbers at ks; how many there are then."""
+    """Append first + the number of each set bit to the n indices at ks; how many there are then."""
     total = n + count_bits(bits)
     if COMPRESSES:
         for quarter in range(0, WORD, 16):
             part = bits >> np.uint64(quarter)
-            _compress(at(ks, n), first + quarter, part)
+            _compress(offset(ks, n), first + quarter, part)
             n += count_bits(part & np.uint64(0xFFFF))
     else:
         while n < total:
@@ -92,20 +93,23 @@ def _live(words, samples, group, last, word):
     """One word of the features live in a group of samples, before the last one."""
     bits = np.uint64(0)
     for sample in range(group, group + SAMPLES):
-        bits |= below(words, samples[min(sample, last - 1)])[0][word]
+        bits |= row_of(words, samples[min(sample, last - 1)])[word]
     return bits
 
 
 @kernel
-def list_features(masks, samples, first, last, lists, row):
-    """Lists of the features live in each group of the samples first to last, one for each block of words."""
+def index_features(masks, samples, first, last, indices):
+    """Indices of the features live in each group of the samples first to last, block of words by block."""
     words = rows_of(masks, 0)
     for group in range(first, last, SAMPLES):
+        row = row_of(indices, (group - first) // SAMPLES)
         for word in range(0, masks.shape[1], BLOCK):
-            ks = at(lists, (group - first) // SAMPLES * row + word // BLOCK * BLOCK_ROW)
+            ks = offset(row, word // BLOCK * BLOCK_ROW)
             n = 0
             for each in range(word, min(masks.shape[1], word + BLOCK)):
-                n = extend(at(ks, LIST_HEADER), n, WORD * each, _live(words, samples, group, last, each))
+                n = extend(
+                    offset(ks, INDICES_HEADER), n, WORD * each, _live(words, samples, group, last, each)
+                )
             ks[0] = n
 
 
@@ -120,23 +124,23 @@ def count_visits(masks, samples, first, last):
 
 
 @kernel
-def list_samples(masks, samples, word, n_features, lists, row):
-    """Lists of the samples live in each group of the features of one word of the masks."""
+def index_samples(masks, samples, word, n_features, indices):
+    """Indices of the samples live in each group of the features of one word of the masks."""
     n_groups = (min(WORD, n_features - WORD * word) + FEATURES - 1) // FEATURES
     for group in range(n_groups):
-        lists[group * row] = 0
+        row_of(indices, group)[0] = 0
     words = rows_of(masks, 0)
     block = _word_block(np.uint64(0))
     for first in range(0, samples.size, WORD):
         here = min(WORD, samples.size - first)
         for i in range(here):
-            block[i] = below(words, samples[first + i])[0][word]
+            block[i] = row_of(words, samples[first + i])[word]
         for i in range(here, WORD):
             block[i] = 0
         for group in range(n_groups):
             live = _which_have(block, np.uint64((1 << FEATURES) - 1) << np.uint64(FEATURES * group))
-            ks = at(lists, group * row)
-            ks[0] = extend(at(ks, LIST_HEADER), ks[0], first, live)
+            ks = row_of(indices, group)
+            ks[0] = extend(offset(ks, INDICES_HEADER), ks[0], first, live)
 
 
 @intrinsic

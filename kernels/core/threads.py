@@ -1,9 +1,29 @@
-"""Threads that march together: the barrier, and who does which share."""
+"""Threads of a parallel region: the barrier, who does which share, and how a region starts, waits and ends.
+
+A region is one run of a compiled body by n threads; each gets the words that they share, its number and n.
+
+ARRIVALS  counts who has come to a barrier; all add to it. Barrier b is open once n * b have come. What a
+          thread wrote before it arrived is seen by all who pass. BROKEN is written by a thread that fails and
+          by whoever calls threads off: from then on no barrier holds, and a body leaves at the next one that
+          it looks at.
+ACTIVE    how many threads go on; thread 0 alone writes it, before the barrier at a batch's start, and the
+          others read it behind that barrier. So all leave an epoch together, between two batches.
+STALLS    counts waits that no share explains; any thread may add, thread 0 reads.
+PATIENCE  cycles from which a wait is a stall; thread 0 alone writes it.
+STOP      belongs to the caller, who may write it at any time; thread 0 alone reads it, once a batch.
+
+In Python, `_fates` says of each thread that it has begun or is called off: who sets it first decides, in one
+uninterruptible step, and nobody changes it. `_outcomes` has an entry for each thread that has ended. A region
+has ended when every thread is called off or has an outcome. An interrupt may come on any line of the caller's:
+it sets STOP, calls off who has not begun and waits for the others, who finish their batch; if anybody was
+called off nobody can have passed the first barrier, which is then broken. No lock is held anywhere.
+"""
 
 import os
 import queue
 import sys
 import threading
+from _thread import start_new_thread
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -13,26 +33,25 @@ from numba.extending import intrinsic
 
 from . import machine
 from .jit import entry, kernel
+from .memory import SHARE_UNIT
 from .simd import address
 
-# Spins before a waiting member gives its processor away: about 20 µs, some two hundred barriers.
+# Spins before a waiting thread gives its processor away: about 20 µs, some two hundred barriers.
 SPINS = 1000
-# A wait this long, about 1 ms, is a stall: another program had the processor of a member.
+# A wait longer than the quickest batch and this, about 1 ms, is a stall: another program had the processor.
 STALL_CYCLES = 3_000_000
-# Rows are shared out in multiples of this, the height of the tallest tile.
-SHARE_UNIT = 8
-# Multiplications that a further member must find to do, by default: 60 µs of one thread for a call of a
-# parked team, which takes up to 30 µs to wake; 1 µs for a batch of an epoch, whose barriers take 0.1 µs.
+# Multiplications that a further thread must find to do, by default: 60 µs of one thread for a single kernel,
+# whose threads take up to 30 µs to wake; 1 µs for a batch of an epoch, whose barriers take 0.1 µs.
 CALL_WORK, BATCH_WORK = 8_000_000, 100_000
 
-# Looks at a word before a worker of a parked team, or its caller, sleeps: about 100 µs.
+# Looks at a word before a parked thread, or its caller, sleeps: about 100 µs.
 SPINS_AWAKE = 3000
 SECONDS_TO_SIGNALS = 0.1
 
 ON_X86 = llvm.get_default_triple().startswith(("x86_64", "i686"))
 
-ARRIVALS, ORDERS, STALLS = 0, 8, 16  # words that a team shares, each on its own cache line
-BROKEN = 1 << 62  # arrivals from which on no barrier holds, because a member has failed
+ARRIVALS, ACTIVE, STALLS, PATIENCE = 0, 8, 16, 24  # words that threads share, each on its own cache line
+BROKEN = 1 << 62
 
 
 # --- inside compiled code --------------------------------------------------------------------------------
@@ -68,7 +87,7 @@ def write_shared(typingctx, pointer, value):
 
 
 @intrinsic
-def _give_way(typingctx):
+def _yield_processor(typingctx):
     """Let another thread have this processor."""
 
     def generate(context, builder, signature, args):
@@ -81,7 +100,7 @@ def _give_way(typingctx):
 
 
 @intrinsic
-def _cycles(typingctx):
+def cycles(typingctx):
     """Processor cycles that have passed; 0 where a program may not read them."""
 
     def generate(context, builder, signature, args):
@@ -91,50 +110,6 @@ def _cycles(typingctx):
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.readcyclecounter"), [])
 
     return types.int64(), generate
-
-
-@kernel
-def barrier(sync, members):
-    """Wait until all members have come here; what each wrote before is then seen by all."""
-    if members == 1:
-        return
-    counter = address(sync, ARRIVALS, 0)
-    before = _add_shared(counter)
-    goal = (before // members + 1) * members
-    spins = 0
-    while read_shared(counter) < goal and before < BROKEN:
-        spins += 1
-        if spins > SPINS:
-            _wait_politely(counter, goal, address(sync, STALLS, 0))
-
-
-@kernel
-def _wait_politely(counter, goal, stalls):
-    """Wait for the counter while others use this processor."""
-    start = _cycles()
-    while read_shared(counter) < goal:
-        _give_way()
-    if _cycles() - start > STALL_CYCLES:
-        _add_shared(stalls)
-
-
-@kernel
-def share(n, member, members):
-    """First and last + 1 of this member's part of n rows."""
-    units = (n + SHARE_UNIT - 1) // SHARE_UNIT
-    first = units * member // members * SHARE_UNIT
-    return first, min(n, units * (member + 1) // members * SHARE_UNIT)
-
-
-@entry()
-def _await_change(words, index, before):
-    """Wait, not for long, until a word that another thread writes is no longer what it was before."""
-    word = address(words, index, 0)
-    for _ in range(SPINS_AWAKE):
-        if read_shared(word) != before:
-            return True
-        _pause()
-    return False
 
 
 @intrinsic
@@ -150,96 +125,207 @@ def _pause(typingctx):
     return types.void(), generate
 
 
+@kernel
+def barrier(sync, n_threads):
+    """Wait until all threads have come here; what each wrote before is then seen by all. False: it is broken."""
+    if n_threads == 1:
+        return True
+    counter = address(sync, ARRIVALS, 0)
+    before = _add_shared(counter)
+    goal = (before // n_threads + 1) * n_threads
+    spins = 0
+    while read_shared(counter) < goal and before < BROKEN:
+        spins += 1
+        if spins > SPINS:
+            _wait_politely(counter, goal, sync)
+    return read_shared(counter) < BROKEN
+
+
+@kernel
+def _wait_politely(counter, goal, sync):
+    """Wait for the counter while others use this processor."""
+    start = cycles()
+    while read_shared(counter) < goal:
+        _yield_processor()
+    if cycles() - start > read_shared(address(sync, PATIENCE, 0)):
+        _add_shared(address(sync, STALLS, 0))
+
+
+@kernel
+def thread_range(n, thread, n_threads):
+    """First and last + 1 of this thread's share of n rows."""
+    units = (n + SHARE_UNIT - 1) // SHARE_UNIT
+    first = units * thread // n_threads * SHARE_UNIT
+    return first, min(n, units * (thread + 1) // n_threads * SHARE_UNIT)
+
+
+@entry()
+def _await_change(words, index, before):
+    """Wait, not for long, until a word that another thread writes is no longer what it was before."""
+    word = address(words, index, 0)
+    for _ in range(SPINS_AWAKE):
+        if read_shared(word) != before:
+            return True
+        _pause()
+    return False
+
+
 # --- outside ---------------------------------------------------------------------------------------------
 
 
-def _new_sync():
-    return np.zeros(24, np.int64)
+def thread_count(work, grain=CALL_WORK):
+    """Threads of a region: what the user asked for, else at most one for each `grain` of the work."""
+    asked = machine.explicit_threads()
+    if asked or work < 2 * grain:  # what the machine grants takes a while to find out
+        return asked or 1
+    return min(machine.default_threads(), work // grain)
 
 
-_alone = _new_sync()
+def parallel(body, n_threads, *args):
+    """Run a kernel's body on this thread and on parked ones; on this one alone while others have those."""
+    if n_threads == 1:
+        return body(*args, _alone, 0, 1)
+    return _run(_Region(body, args, n_threads, np.zeros(1, np.int64), by_caller=True), _parked.start)
 
 
-class _Call:
-    """One run of a body by all members of a team."""
+def parallel_epoch(body, n_threads, stop, *args):
+    """Run a body from start to end on threads of its own, and return what thread 0 returned.
 
-    def __init__(self, body, args, members):
-        self.body, self.args, self.members = body, args, members
+    The caller waits in Python, so that Ctrl-C arrives: it sets `stop`, waits for the threads and goes on up.
+    """
+    return _run(_Region(body, args, n_threads, stop), _Region.spawn)
+
+
+def _run(region, start):
+    """Start a region, wait for its end, and give what came of it, or raise; nothing of it then runs any more."""
+    try:
+        start(region)
+        region.wait()
+    finally:  # an interrupt may come on any line
+        region.cancel()
+    return region.result()
+
+
+class _Region:
+    """One run of a body by n threads; thread 0 is `by_caller`, who runs nothing while it waits, or a new one."""
+
+    def __init__(self, body, args, n_threads, stop, by_caller=False):
+        self.body, self.args, self.n_threads, self.stop, self.by_caller = (
+            body,
+            args,
+            n_threads,
+            stop,
+            by_caller,
+        )
         self.sync = _new_sync()
-        self._outcomes = [None] * members
-        self._done = np.zeros(8 * members, np.int64)  # a word a member, each on its own cache line
-        self._bell = queue.SimpleQueue()
-        body.compile(*args, self.sync, 0, members)
+        self.done = np.zeros(8 * n_threads, np.int64)  # a word a thread, each on its own cache line
+        self._fates, self._outcomes = {}, {}
+        self._bell, self._interruption = queue.SimpleQueue(), None
+        body.compile(*args, self.sync, 0, n_threads)  # here, since other threads may have little stack
 
-    def take_part(self, member):
-        """Do a member's share; a member that fails lets the others through all barriers."""
+    def run(self, thread, others=()):
+        """Start the others and do a thread's share, unless it was called off; if it fails, all leave."""
+        if self._fates.setdefault(thread, True) is False:
+            return
         try:
-            self._outcomes[member] = self.body(*self.args, self.sync, member, self.members), None
+            for other in others:
+                start_new_thread(self.run, (other,))
+            outcome = self.body(*self.args, self.sync, thread, self.n_threads), None
         except BaseException as error:
-            self.break_up()
-            self._outcomes[member] = None, error
-        self._done[8 * member] = 1
-        self._bell.put(member)
+            self._break_up()
+            outcome = None, error
+        self._outcomes[thread] = outcome
+        self.done[8 * thread] = 1
+        self._bell.put(thread)
 
-    def break_up(self):
-        """Have no member wait for another any more."""
-        self.sync[ORDERS], self.sync[ARRIVALS] = 0, BROKEN
+    def spawn(self):
+        """Start all threads: the first starts the others, because no interrupt comes to it."""
+        start_new_thread(self.run, (0, range(1, self.n_threads)))
 
-    def expect(self):
-        """Wait for all members as long as a waking thread would take."""
-        for member in range(self.members):
-            _await_change(self._done, 8 * member, 0)
+    def _break_up(self):
+        """Call off who has not begun; nobody waits for another any more."""
+        for thread in range(self.n_threads):
+            self._fates.setdefault(thread, False)
+        self.sync[ARRIVALS] = BROKEN
 
-    def wait(self, interrupt=lambda: None):
-        """Wait for all members, through Ctrl-C too; what member 0 returned, or the first error."""
-        errors = []
-        while None in self._outcomes:
+    @property
+    def ended(self):
+        """Whether every thread has ended or was called off."""
+        return all(t in self._outcomes or self._fates.get(t) is False for t in range(self.n_threads))
+
+    def wait(self):
+        """Wait for all threads; an interrupt stops the epoch after its batch, and is raised in the end."""
+        while not self.ended:
             try:
                 # not for ever: a signal that another thread took is seen here between two waits
                 self._bell.get(timeout=SECONDS_TO_SIGNALS)
             except queue.Empty:
                 pass
             except BaseException as interruption:
-                errors.append(interruption)
-                interrupt()
-        errors += [error for _, error in self._outcomes if error]
-        if errors:
-            raise errors[0]
+                self._interruption, self.stop[0] = interruption, 1
+
+    def cancel(self):
+        """Stop what still runs, call off what has not begun, and wait for the end."""
+        if self.ended:
+            return
+        self.stop[0] = 1
+        if self.by_caller or not all(self._fates.setdefault(t, False) for t in range(self.n_threads)):
+            self._break_up()
+            if self.by_caller:
+                self._outcomes.setdefault(0, (None, None))
+        self.wait()
+
+    def result(self):
+        """What thread 0 returned; raises the interrupt, or the first error."""
+        for error in (self._interruption, *(error for _, error in self._outcomes.values())):
+            if error is not None:
+                raise error
         return self._outcomes[0][0]
 
 
 class _Parked:
-    """Workers that wait in Python between calls, lent to one caller at a time."""
+    """Threads that wait in Python between regions, lent to one at a time."""
 
     def __init__(self):
-        self.lent = threading.Lock()
-        self._inboxes = []
-        self._calls = np.zeros(1, np.int64)
+        self._line, self._inboxes, self._calls = {}, [], np.zeros(1, np.int64)
 
-    def run(self, call):
-        """Have a call done by the workers, its caller as member 0."""
-        while len(self._inboxes) < call.members - 1:
+    def start(self, region):
+        """Run a region: thread 0 here, the others on the parked threads; all of it here if those are lent."""
+        if not self._lend(region):
+            region.n_threads = 1
+        _await_change(self._calls, 0, -1)  # compiled here, since parked threads may have little stack
+        while len(self._inboxes) < region.n_threads - 1:
             inbox = queue.SimpleQueue()
             threading.Thread(target=self._work, args=(inbox,), daemon=True, name="fastmlp").start()
             self._inboxes.append(inbox)
-        for member in range(1, call.members):
-            self._inboxes[member - 1].put((call, member))
+        for thread in range(1, region.n_threads):
+            self._inboxes[thread - 1].put((region, thread))
         self._calls[0] += 1
-        call.take_part(0)
-        call.expect()
-        return call.wait()
+        region.run(0)
+        for thread in range(region.n_threads):  # as long as a waking thread would take
+            _await_change(region.done, 8 * thread, 0)
+        self._line.pop(region)
+
+    def _lend(self, region):
+        """Whether the threads are this region's: the first in the line that has not ended has them."""
+        self._line[region] = None
+        for other in list(self._line):
+            if other is region or not other.ended:
+                return other is region
+            self._line.pop(other, None)
 
     def _work(self, inbox):
         while True:
             seen = self._calls[0]
-            if inbox.empty():  # the next call often comes at once, and waking takes longer than looking
+            if inbox.empty():  # the next region often comes at once, and waking takes longer than looking
                 _await_change(self._calls, 0, seen)
-            call, member = inbox.get()
-            call.take_part(member)
-            del call  # a waiting worker holds nobody's arrays
+            region, thread = inbox.get()
+            region.run(thread)
+            del region  # a waiting thread holds nobody's arrays
 
 
-_parked = _Parked()
+def _new_sync():
+    return np.zeros(32, np.int64)
 
 
 def _park_anew():
@@ -247,53 +333,8 @@ def _park_anew():
     _parked = _Parked()  # threads do not survive a fork
 
 
+_alone = _new_sync()
+_parked = _Parked()
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_park_anew)
-
-
-def size(work, unit):
-    """Members of a team: what the user asked for, else at most one for each `unit` of the work."""
-    asked = machine.explicit_threads()
-    if asked or work < 2 * unit:  # what the machine grants takes a while to find out
-        return asked or 1
-    return min(machine.default_threads(), work // unit)
-
-
-def share_out(body, work, *args):
-    """Run a kernel's body: as member 0 of 1 on the caller's thread where work is small, else on the team."""
-    members = size(work, CALL_WORK)
-    parked = _parked
-    if members == 1 or not parked.lent.acquire(blocking=False):
-        return body(*args, _alone, 0, 1)
-    try:
-        return parked.run(_Call(body, args, members))
-    finally:
-        parked.lent.release()
-
-
-def march(body, args, batch_work, stop):
-    """Run a body from start to end on threads of its own, and return what member 0 returned.
-
-    The caller waits in Python, so that Ctrl-C arrives: it sets `stop`, waits for the members and goes on up.
-    """
-    call = _Call(body, args, size(batch_work, BATCH_WORK))
-    members = [
-        threading.Thread(target=call.take_part, args=(member,), daemon=True, name="fastmlp")
-        for member in range(call.members)
-    ]
-
-    def interrupt():
-        stop[0] = 1
-
-    try:
-        for thread in members:
-            thread.start()
-        return call.wait(interrupt)
-    except BaseException:
-        interrupt()
-        call.break_up()  # some may wait for one that was never started
-        raise
-    finally:
-        for thread in members:
-            if thread.ident is not None:  # it was started
-                thread.join()
