@@ -30,21 +30,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))
     try:
-        args = _parser().parse_args(argv)
-        code = args.run(args)
+        code = _run(argv)
         sys.stdout.flush()
         return code
-    except SystemExit as end:  # argparse has shown its help, its version or what is wrong
-        return int(end.code or 0)
     except KeyboardInterrupt:
         print("fastmlp: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
     except Exception as error:
-        print(f"fastmlp: error: {_in_one_line(error)}", file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):  # the reader of a pipe has seen enough
+            print(f"fastmlp: error: {_in_one_line(error)}", file=sys.stderr)
+        _drop_unwritten()
         return 1
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as end:  # argparse has shown its help, its version or what is wrong
+        return int(end.code or 0)
+    return args.run(args)
+
+
+def _drop_unwritten() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:  # the interpreter flushes again when it ends, and would complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _in_one_line(error: Exception) -> str:
