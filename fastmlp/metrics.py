@@ -50,7 +50,7 @@ def _labels(name: str, values: ArrayLike, n_classes: int) -> NDArray[np.int64]:
 
 
 def macro_f1(confusion: ArrayLike) -> float:
-    """Mean of the classes' F1 scores, as scikit-learn's ``f1_score(average="macro")``.
+    """Mean of the classes' F1 scores, as scikit-learn's `f1_score(average="macro")`.
 
     F1 of a class = 2 tp / (2 tp + fp + fn);  the mean is over the classes found in labels or predictions.
 

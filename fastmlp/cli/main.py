@@ -85,8 +85,9 @@ def _add_bench(commands: Any) -> None:
         commands,
         bench.bench,
         "measure how fast this machine trains",
-        "Measure this machine's peak of multiplications and additions, then how near to it\n"
-        "the kernels, an epoch and a prediction come. Nothing else should run meanwhile.",
+        "Check the kernels against the reference, then measure this processor's peak, how\n"
+        "near to it the register tile and whole epochs come, and predictions. Takes less\n"
+        "than a minute, in which the machine should do nothing else.",
         "fastmlp bench --threads 1 2 --json figures.json",
     )
     argument("--json", type=Path, metavar="FILE", help="write all figures to a file too")
