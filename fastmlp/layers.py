@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from fastmlp.data.inputs import as_array
+
 from . import reference
 
 
@@ -11,7 +13,8 @@ class Linear:
     Parameters
     ----------
     n_in, n_out : widths
-    seed : int, Generator or None; layers that share a Generator start as those of an `MLP` of its seed
+    seed : of the weights, what `numpy.random.default_rng` takes; layers that share a Generator start as those
+        of an `MLP` of its seed
     dtype : float64, as in the notebook, or another float type
     """
 
@@ -23,7 +26,7 @@ class Linear:
 
     def forward(self, x):
         """(batch, n_in) -> (batch, n_out)."""
-        self.x = np.asarray(x, self.w.dtype)
+        self.x = as_array(x, "x").astype(self.w.dtype, copy=False)
         y = np.empty((len(x), len(self.b)), self.w.dtype)
         reference.linear_forward(self.x, self.w, self.b, y)
         return y
@@ -62,7 +65,7 @@ class SoftmaxCrossEntropy:
     def forward(self, logits, labels):
         """Logits (batch, n_classes) and labels, (batch,) integers or (batch, n_classes) rows -> the loss."""
         self.dlogits, losses = np.empty_like(logits), np.empty(len(logits))
-        reference.softmax_cross_entropy(logits, labels, self.dlogits, losses)
+        reference.softmax_cross_entropy(logits, as_array(labels, "labels"), self.dlogits, losses)
         return float(losses.mean())
 
     def backward(self):

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.data import prepare_labels
+from fastmlp.data.inputs import as_array
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> NDArray[np.int64]:
@@ -13,20 +14,17 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> ND
 
     Parameters
     ----------
-    y_true, y_pred : (n,) integers, 0 <= label < n_classes
-        True and predicted labels.
-    n_classes : int
-        Number of classes, at least 1.
+    y_true, y_pred : (n,) integers from 0 to n_classes - 1, true and predicted labels
+    n_classes : number of classes, at least 1
 
     Returns
     -------
-    (n_classes, n_classes) int64
-        Rows are true classes, columns predicted ones.
+    confusion : int64, (n_classes, n_classes), a row for each true class, a column for each predicted one
 
     Raises
     ------
     ValueError
-        If the shapes differ, the labels are not integers, or one is outside the classes.
+        The labels differ in number, are not integers or masked, or one is outside the classes.
     """
     n_classes = int(n_classes)
     if n_classes < 1:
@@ -40,7 +38,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> ND
 
 
 def _labels(name: str, values: ArrayLike, n_classes: int) -> NDArray[np.int64]:
-    labels = np.asarray(values)
+    labels = as_array(values, name)
     if labels.ndim != 1 or labels.dtype.kind not in "iub":
         raise ValueError(f"{name} is {labels.dtype} of shape {labels.shape}: expected integers of shape (n,)")
     if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
@@ -52,26 +50,24 @@ def _labels(name: str, values: ArrayLike, n_classes: int) -> NDArray[np.int64]:
 
 
 def macro_f1(confusion: ArrayLike) -> float:
-    """Mean of the classes' F1 scores, as scikit-learn's ``f1_score(average="macro")``.
+    """Mean of the classes' F1 scores, as scikit-learn's `f1_score(average="macro")`.
 
     F1 of a class = 2 tp / (2 tp + fp + fn);  the mean is over the classes found in labels or predictions.
 
     Parameters
     ----------
-    confusion : (n_classes, n_classes) integers
-        Rows are true classes, columns predicted ones.
+    confusion : (n_classes, n_classes) counts, as from `confusion_matrix`
 
     Returns
     -------
-    float
-        Between 0 and 1; a class without true positives scores 0.
+    A number from 0 to 1; a class without true positives scores 0.
 
     Raises
     ------
     ValueError
-        If the matrix is not square or counts no sample.
+        The matrix is not square, has masked elements or counts no sample.
     """
-    counts = np.asarray(confusion)
+    counts = as_array(confusion, "confusion")
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise ValueError(f"confusion has shape {counts.shape}: expected a square matrix")
     found = counts.sum(axis=0) + counts.sum(axis=1)
@@ -81,29 +77,23 @@ def macro_f1(confusion: ArrayLike) -> float:
     return float(np.mean(2.0 * counts.diagonal()[present] / found[present]))
 
 
-def evaluate(model: Any, X: ArrayLike, y: ArrayLike, batch_size: int = 128) -> float:
+def evaluate(model: Any, X: ArrayLike, y: ArrayLike) -> float:
     """Macro-averaged F1 score of a model's predictions.
 
     Parameters
     ----------
-    model : MLP
-        The model; it is not changed.
-    X : (n, n_features) real
-        Inputs.
-    y : (n,) integers or (n, n_classes) rows
-        True labels; of a row, the class with the largest share counts.
-    batch_size : int
-        The notebook's argument. The model predicts in batches of its own; the score does not depend on it.
+    model : MLP, not changed
+    X : (n, n_in) real numbers
+    y : (n,) integers, or (n, n_classes) rows, of which the class with the largest share counts
 
     Returns
     -------
-    float
-        Between 0 and 1.
+    A number from 0 to 1.
 
     Raises
     ------
     ValueError
-        If X or y do not fit the model or each other, or there is no sample.
+        X or y do not fit the model or each other, or there is no sample.
     """
     return macro_f1(confusion_matrix(*_true_and_predicted(model, X, y), model.n_classes))
 
@@ -113,22 +103,16 @@ def accuracy(model: Any, X: ArrayLike, y: ArrayLike) -> float:
 
     Parameters
     ----------
-    model : MLP
-        The model; it is not changed.
-    X : (n, n_features) real
-        Inputs.
-    y : (n,) integers or (n, n_classes) rows
-        True labels; of a row, the class with the largest share counts.
+    model, X, y : as for `evaluate`
 
     Returns
     -------
-    float
-        Between 0 and 1.
+    A number from 0 to 1.
 
     Raises
     ------
     ValueError
-        If X or y do not fit the model or each other, or there is no sample.
+        As `evaluate` does.
     """
     confusion = confusion_matrix(*_true_and_predicted(model, X, y), model.n_classes)
     if not confusion.any():

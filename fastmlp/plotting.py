@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp.data.inputs import as_array
+
 from .files import safe_write
 
 if TYPE_CHECKING:
@@ -26,20 +28,18 @@ def plot_training_results(results: Iterable[Any], legend: Sequence[str] | None =
 
     Parameters
     ----------
-    results : History or sequence of (loss, f1_train, f1_test)
-        One entry an epoch; a score may be None, and a curve without any score is left out.
-    legend : sequence of three str, optional
-        Names of the loss, of F1 on the training data and of F1 on the test data.
+    results : History, or a (loss, f1_train, f1_test) for each epoch; a score may be None, and a curve without
+        any score is left out
+    legend : three names, of the loss, of F1 on the training data and of F1 on the test data
 
     Returns
     -------
-    matplotlib.figure.Figure
-        Not attached to any window; ``figure.savefig(path)`` writes it.
+    figure : matplotlib's, not attached to any window; `figure.savefig(path)` writes it
 
     Raises
     ------
     ValueError
-        If there is no epoch, or the legend does not name three curves.
+        There is no epoch, or the legend does not name three curves.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -116,33 +116,27 @@ def plot_samples(
 
     Parameters
     ----------
-    images : (n, height * width) or (n, height, width) real
-        Light on dark, as in MNIST; the first rows * columns are drawn.
-    labels : (n,) integers
-        True classes.
-    predictions : (n,) integers, optional
-        Predicted classes.
-    class_names : sequence of str, optional
-        Names to write in place of the class numbers.
-    image_shape : (height, width), optional
-        Sides of flat images; by default they are taken to be square.
-    rows, columns : int
-        Size of the grid.
+    images : (n, height * width) or (n, height, width) real numbers, light on dark as in MNIST; the first
+        rows * columns are drawn
+    labels : (n,) integers, true classes
+    predictions : (n,) integers, predicted classes
+    class_names : names to write in place of the class numbers
+    image_shape : (height, width) of flat images; by default they are taken to be square
+    rows, columns : size of the grid
 
     Returns
     -------
-    matplotlib.figure.Figure
-        Not attached to any window.
+    figure : matplotlib's, not attached to any window
 
     Raises
     ------
     ValueError
-        If the counts differ, there is no image, or flat images do not have the given shape.
+        The counts differ, there is no image, elements are masked, or flat images are not of the given shape.
     """
     from matplotlib.figure import Figure
 
-    images, labels = np.asarray(images), np.asarray(labels)
-    predicted = labels if predictions is None else np.asarray(predictions)
+    images, labels = as_array(images, "images"), as_array(labels, "labels")
+    predicted = labels if predictions is None else as_array(predictions, "predictions")
     shown = min(len(images), rows * columns)
     if not shown or len({len(images), len(labels), len(predicted)}) > 1:
         raise ValueError(
@@ -201,25 +195,22 @@ def plot_confusion(confusion: ArrayLike, class_names: Sequence[str] | None = Non
 
     Parameters
     ----------
-    confusion : (n_classes, n_classes) integers
-        Rows are true classes, columns predicted ones.
-    class_names : sequence of str, optional
-        Names to write in place of the class numbers.
+    confusion : (n_classes, n_classes) counts, a row for each true class, a column for each predicted one
+    class_names : names to write in place of the class numbers
 
     Returns
     -------
-    matplotlib.figure.Figure
-        Not attached to any window.
+    figure : matplotlib's, not attached to any window
 
     Raises
     ------
     ValueError
-        If the matrix is not square or does not have one name a class.
+        The matrix is not square, has masked elements, or does not have one name a class.
     """
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
-    counts = np.asarray(confusion)
+    counts = as_array(confusion, "confusion")
     n = len(counts)
     names = [str(k) for k in range(n)] if class_names is None else list(class_names)
     if counts.shape != (n, n) or len(names) != n:

@@ -80,7 +80,8 @@ def test_layers_train_as_the_epoch_does():
     table, size = reference.plan(sizes, batch_size, np.float64)
     arena = np.zeros(size)
     parameters = [a.ravel() for layer in network.linears() for a in (layer.w, layer.b)]
-    arena[: table[0, 5]] = np.concatenate(parameters)
+    n_parameters = table[0]["x"]
+    arena[:n_parameters] = np.concatenate(parameters)
     losses, order, masks, stop = np.empty(5), np.arange(n), np.empty((0, 0), np.uint64), np.zeros(1, np.int64)
     reference.sgd_epoch(arena, table, x, labels, order, batch_size, lr, 1.0, masks, stop, losses)
     for i, start in enumerate(range(0, n, batch_size)):
@@ -89,7 +90,7 @@ def test_layers_train_as_the_epoch_does():
         network.backward()
         network.step(lr)
     trained = np.concatenate([a.ravel() for layer in network.linears() for a in (layer.w, layer.b)])
-    assert np.allclose(trained, arena[: table[0, 5]], rtol=1e-12, atol=1e-14)
+    assert np.allclose(trained, arena[:n_parameters], rtol=1e-12, atol=1e-14)
 
 
 def test_weights_start_normal_with_a_zero_bias():
@@ -112,3 +113,12 @@ def test_pixels_and_one_hot_rows_go_in_as_they_are():
     logits = layer.forward(rng.integers(256, size=(4, 9), dtype=np.uint8))
     labels = rng.integers(3, size=4)
     assert loss.forward(logits, labels) == loss.forward(logits, np.eye(3)[labels])
+
+
+def test_masked_elements_are_refused():
+    x = np.ma.masked_greater(np.arange(6.0).reshape(2, 3), 4)
+    with pytest.raises(ValueError, match="^x .*mask"):
+        Linear(3, 2, seed=0).forward(x)
+    with pytest.raises(ValueError, match="^labels .*mask"):
+        SoftmaxCrossEntropy().forward(np.zeros((2, 3)), np.ma.array([0, 1], mask=[False, True]))
+    Linear(3, 2, seed=0).forward(np.ma.array(x.data))  # nothing is masked

@@ -98,3 +98,17 @@ def test_scores_refuse_labels_that_do_not_fit(score):
         score(model, None, [0, 2])
     with pytest.raises(ValueError, match="no sample"):
         score(FixedModel(np.array([], int), 2), None, np.array([], int))
+
+
+def test_masked_elements_are_refused():
+    labels = np.ma.array([0, 1, 1], mask=[False, False, True])
+    with pytest.raises(ValueError, match="^y_true .*mask"):
+        confusion_matrix(labels, [0, 1, 1], 2)
+    with pytest.raises(ValueError, match="^y_pred .*mask"):
+        confusion_matrix([0, 1, 1], labels, 2)
+    with pytest.raises(ValueError, match="^confusion .*mask"):
+        macro_f1(np.ma.masked_equal([[2, 1], [0, 2]], 1))
+    for score in (evaluate, accuracy):
+        with pytest.raises(ValueError, match="^y .*mask"):
+            score(FixedModel([0, 1, 1], 2), None, labels)
+    assert macro_f1(np.ma.array(np.eye(2, dtype=int))) == 1  # nothing is masked

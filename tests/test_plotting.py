@@ -193,6 +193,21 @@ def test_confusion_that_does_not_fit_is_refused(confusion, names):
         plot_confusion(confusion, names)
 
 
+@pytest.mark.parametrize("name", ["images", "labels", "predictions"])
+def test_masked_samples_are_refused(name):
+    arguments = {"images": np.ones((2, 4)), "labels": np.array([0, 1]), "predictions": np.array([0, 1])}
+    arguments[name] = np.ma.array(arguments[name], mask=False)
+    plot_samples(**arguments)  # nothing is masked
+    arguments[name][0] = np.ma.masked
+    with pytest.raises(ValueError, match=f"^{name} .*mask"):
+        plot_samples(**arguments)
+
+
+def test_a_masked_confusion_is_refused():
+    with pytest.raises(ValueError, match="^confusion .*mask"):
+        plot_confusion(np.ma.masked_equal(np.eye(3), 0))
+
+
 def test_pyplot_stays_out():
     code = """
 import sys

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,24 @@ from fastmlp.data import load_idx_dataset, load_mnist
 from fastmlp.metrics import confusion_matrix
 from fastmlp.model import MLP
 from fastmlp.plotting import plot_confusion, save_figure
+
+from .arguments import DATA, MODEL, add_command
+
+
+def add(commands: Any) -> None:
+    """Add the command and its arguments."""
+    argument = add_command(
+        commands,
+        evaluate,
+        "score a saved model on test data",
+        "Print precision, recall and F1 score of each class on the test images of MNIST,\n"
+        "or of any data set in the same format, and save the confusion matrix as a\n"
+        "picture.",
+        "fastmlp evaluate runs/deeper/model.safetensors",
+    )
+    argument("model", **MODEL)
+    argument("--data", **DATA)
+    argument("--out", type=Path, metavar="PNG", help="the picture (default: confusion.png beside the model)")
 
 
 def evaluate(args: argparse.Namespace) -> int:

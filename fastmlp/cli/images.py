@@ -16,22 +16,20 @@ def read_images(path: Path, invert: bool = False) -> tuple[NDArray[np.uint8], li
 
     Parameters
     ----------
-    path : Path
-        The picture, in grey or in colour, or the IDX file, raw, compressed or in an archive.
-    invert : bool
-        Whether the images are dark on light; they are turned round.
+    path : the picture, in grey or in colour, or the IDX file, raw, compressed or in an archive
+    invert : the images are dark on light; they are turned round
 
     Returns
     -------
-    images : (n, height, width) uint8
-        Light on dark.
-    names : list of n str
-        The path, and in an IDX file which image of it.
+    images : uint8, (n, height, width), light on dark
+    names : n strings, the path, and in an IDX file which image of it
 
     Raises
     ------
-    ValueError, OSError
-        If there is no such file, or it is neither a picture nor an IDX file of images.
+    FileNotFoundError, PermissionError
+        There is no such file, or it may not be read.
+    ValueError
+        The file is neither a picture nor an IDX file of images, or is damaged.
     """
     if _is_picture(path):
         images, names = _read_picture(path, invert)[None], [str(path)]
@@ -49,7 +47,9 @@ def _is_picture(path: Path) -> bool:
             return False
         raise FileNotFoundError(f"{path}: found no such file, expected a picture or an IDX file")
     with open(path, "rb") as file:
-        return file.read(2) not in (b"\0\0", b"\x1f\x8b", b"PK")
+        start = file.read(3)
+    idx = start[:2] == b"\0\0" and start[2:] >= b"\x08"  # below that are ICO, TGA, AVIF and JPEG 2000
+    return not idx and start[:2] not in (b"\x1f\x8b", b"PK")
 
 
 def _read_picture(path: Path, invert: bool) -> NDArray[np.uint8]:
@@ -57,16 +57,17 @@ def _read_picture(path: Path, invert: bool) -> NDArray[np.uint8]:
 
     try:
         with Image.open(path) as picture:
-            if picture.mode[0] in "IF":  # more than 8 bits a pixel, which Pillow would clip
-                return _to_bytes(path, np.asarray(picture))
-            colour = picture.convert("RGBA")
+            wide = picture.mode[0] in "IF"  # more than 8 bits a pixel, which Pillow would clip
+            pixels = picture.copy() if wide else picture.convert("RGBA")
     except UnidentifiedImageError:
         raise ValueError(f"{path}: found neither a picture nor an IDX file") from None
-    except OSError as error:
-        raise ValueError(f"{path}: found a damaged picture ({error})") from None
+    except Exception as error:  # Pillow's readers have no common error
+        raise ValueError(f"{path}: found a picture that cannot be read ({error})") from None
+    if wide:
+        return _to_bytes(path, np.asarray(pixels))
     # what is transparent shows the background
-    background = Image.new("RGBA", colour.size, "white" if invert else "black")
-    return np.asarray(Image.alpha_composite(background, colour).convert("L"))
+    background = Image.new("RGBA", pixels.size, "white" if invert else "black")
+    return np.asarray(Image.alpha_composite(background, pixels).convert("L"))
 
 
 def _to_bytes(path: Path, pixels: NDArray[Any]) -> NDArray[np.uint8]:

@@ -8,12 +8,28 @@ import os
 import platform
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from fastmlp import __version__
 from fastmlp.kernels.core import machine
 
-_PACKAGES = ("numpy", "numba", "llvmlite", "scikit-learn", "matplotlib", "tqdm", "safetensors")
+from .arguments import add_command
+
+_PACKAGES = ("numpy", "numba", "llvmlite", "scikit-learn", "matplotlib", "tqdm", "safetensors", "pillow")
 _SWITCHES = ("FASTMLP_CACHE", "FASTMLP_NUM_THREADS", "FASTMLP_SKIP_ZEROS", "FASTMLP_VECTOR_BYTES")
+
+
+def add(commands: Any) -> None:
+    """Add the command, which has no arguments."""
+    add_command(
+        commands,
+        info,
+        "describe this installation and machine",
+        "Print the versions in use, the processor, its features, threads and vectors, the\n"
+        "folder of unpacked data and compiled code, and the environment variables that\n"
+        "change these.",
+        "fastmlp info",
+    )
 
 
 def info(args: argparse.Namespace) -> int:

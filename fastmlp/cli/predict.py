@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from fastmlp.model import MLP
 
+from .arguments import MODEL, add_command
 from .images import read_images
+
+
+def add(commands: Any) -> None:
+    """Add the command and its arguments."""
+    argument = add_command(
+        commands,
+        predict,
+        "tell what images show",
+        "Print the class of each image and its probability. An image is a picture such as\n"
+        "a PNG, in grey or in colour, or an IDX file with any number of them. Its sides\n"
+        "must be those of the images that the model was trained on, and it must be light\n"
+        "on dark, as MNIST is, or come with --invert.",
+        "fastmlp predict runs/deeper/model.safetensors digit.png --invert",
+    )
+    argument("model", **MODEL)
+    argument("images", type=Path, nargs="+", metavar="IMAGE", help="picture or IDX file")
+    argument("--invert", action="store_true", help="the images are dark on light (default: light on dark)")
 
 
 def predict(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,66 @@ from fastmlp.model import MLP, DigitsClassifier
 from fastmlp.plotting import plot_samples, plot_training_results, save_figure
 from fastmlp.training import History, Record, fit, train_epoch
 
+from .arguments import DATA, add_command, positive, scale_factor, whole_number
+
 _FILES = ("model.safetensors", "history.csv", "training.png", "samples.png")
+
+
+def add(commands: Any) -> None:
+    """Add the command and its arguments."""
+    argument = add_command(
+        commands,
+        train,
+        "train a classifier of images",
+        "Train a classifier on MNIST's 60,000 digits, or on any data set in the same\n"
+        "format, and print its loss and F1 scores after each epoch. The model, its\n"
+        "history and two pictures are saved in a folder. Ctrl-C ends the run early and\n"
+        "saves what there is.",
+        "fastmlp train --hidden 128 64 --scale 1/255 --lr 0.1 --epochs 5 --out runs/deeper",
+    )
+    count = whole_number(1)
+    argument("--data", **DATA)
+    argument(
+        "--hidden",
+        type=count,
+        nargs="+",
+        default=[128],
+        metavar="N",
+        help="widths of the hidden layers (default: one of 128)",
+    )
+    argument(
+        "--epochs", type=count, default=20, metavar="N", help="passes over the data (default: %(default)s)"
+    )
+    argument(
+        "--batch-size", type=count, default=128, metavar="N", help="samples a step (default: %(default)s)"
+    )
+    argument(
+        "--lr", type=positive, default=0.001, metavar="RATE", help="learning rate (default: %(default)s)"
+    )
+    argument(
+        "--scale",
+        type=scale_factor,
+        default=1.0,
+        metavar="FACTOR",
+        help="what every pixel is multiplied by, a number or a fraction such as 1/255; scaled pixels want "
+        "a learning rate around 0.1 (default: 1, pixels from 0 to 255)",
+    )
+    argument(
+        "--seed",
+        type=whole_number(0),
+        default=0,
+        metavar="N",
+        help="seed of the first weights and of the samples' order (default: %(default)s)",
+    )
+    argument(
+        "--threads",
+        type=whole_number(1, 1024),
+        metavar="N",
+        help="threads to use (default: FASTMLP_NUM_THREADS, else as many as the machine grants)",
+    )
+    argument(
+        "--out", type=Path, metavar="FOLDER", help="where to save (default: a new folder runs/DATE_TIME)"
+    )
 
 
 def train(args: argparse.Namespace) -> int:

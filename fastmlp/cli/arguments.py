@@ -1,0 +1,67 @@
+"""What the commands' arguments share: how a command is added, and how numbers are read and refused."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DATA: dict[str, Any] = {
+    "type": Path,
+    "metavar": "FOLDER",
+    "help": "folder of four IDX files, named as MNIST's are (default: MNIST, which is built in)",
+}
+MODEL: dict[str, Any] = {"type": Path, "metavar": "MODEL", "help": "model file that `fastmlp train` saved"}
+
+
+def add_command(
+    commands: Any, run: Callable[[argparse.Namespace], int], summary: str, description: str, example: str
+) -> Callable[..., Any]:
+    """Add a command of the function's name that calls it, and return its `add_argument`.
+
+    Parameters
+    ----------
+    commands : what argparse's `add_subparsers` returned
+    run : takes the arguments and returns the exit code
+    summary : a line for the list of commands
+    description : lines for the command's own help
+    example : a command line that runs, shown there too
+    """
+    command = commands.add_parser(
+        run.__name__,
+        help=summary,
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    return command.add_argument
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Make a reader of whole numbers from `least` to `most`, both included."""
+
+    def parse(text: str) -> int:
+        if text.isdecimal() and least <= int(text) and (most is None or int(text) <= most):
+            return int(text)
+        bounds = f"from {least}" if most is None else f"from {least} to {most}"
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number {bounds}")
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """Read a finite number above 0."""
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) < math.inf:
+            return value
+    raise argparse.ArgumentTypeError(f"found {text!r}, expected a finite number above 0")
+
+
+def scale_factor(text: str) -> float:
+    """Read a finite number above 0, or a fraction of two such as 1/255."""
+    numerator, slash, denominator = text.partition("/")
+    return positive(str(positive(numerator) / positive(denominator))) if slash else positive(text)

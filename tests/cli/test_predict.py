@@ -1,0 +1,59 @@
+"""`fastmlp predict`: what it prints of pictures and IDX files."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_runs import write_idx
+
+from fastmlp.cli.main import main
+from fastmlp.model import MLP, DigitsClassifier
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_it_names_the_class_of_a_picture_and_its_share(model_path, test_images, tmp_path, capsys, invert):
+    image, path = test_images[0][1], tmp_path / "image.png"
+    Image.fromarray(255 - image if invert else image).save(path)
+    expected = MLP.load(model_path).predict_proba(image.reshape(1, 30))[0]
+    assert main(["predict", str(model_path), str(path), *(["--invert"] if invert else [])]) == 0
+    answer = f"class {expected.argmax()} ({100 * expected.max():.1f} %)"
+    assert capsys.readouterr().out == f"{path}: {answer}\n"
+
+
+@pytest.mark.parametrize("name", ["images-idx3-ubyte", "images.gz"])
+@pytest.mark.parametrize("invert", [False, True])
+def test_it_reads_all_images_of_an_idx_file(model_path, test_images, tmp_path, capsys, name, invert):
+    images, labels = test_images
+    path = tmp_path / name
+    write_idx(path, 255 - images if invert else images)
+    assert main(["predict", str(model_path), str(path), *(["--invert"] if invert else [])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    answers = [re.fullmatch(r"(.*): class (\d) \(\d+\.\d %\)", line).groups() for line in lines]
+    assert [answer[0] for answer in answers] == [f"{path}[{i}]" for i in range(30)]
+    predicted = MLP.load(model_path).predict(images.reshape(30, 30))
+    assert [int(answer[1]) for answer in answers] == predicted.tolist()
+    assert np.mean(predicted == labels) > 0.9
+
+
+def test_it_uses_the_class_names(tmp_path, capsys):
+    path, picture = tmp_path / "model.safetensors", tmp_path / "x.png"
+    Image.fromarray(np.full((2, 2), 255, np.uint8)).save(picture)
+    for names, expected in ((("3", "7"), "digit 7"), (("cat", "dog"), "dog")):
+        model = DigitsClassifier(4, (), 2, image_shape=(2, 2), class_names=names)
+        model.set_weights([np.zeros((4, 2)), np.array([0.0, np.log(4.0)])])
+        model.save(path)
+        assert main(["predict", str(path), str(picture)]) == 0
+        assert capsys.readouterr().out == f"{picture}: {expected} (80.0 %)\n"
+
+
+def test_it_names_the_image_that_does_not_fit(model_path, tmp_path, error_line):
+    turned, missing = tmp_path / "turned.png", tmp_path / "missing.png"
+    Image.fromarray(np.zeros((5, 6), np.uint8)).save(turned)
+    for path, reason in (
+        (turned, "found an image of 5 x 6 pixels (height x width), expected 6 x 5"),
+        (missing, "found no such file"),
+    ):
+        assert main(["predict", str(model_path), str(path)]) == 1
+        error = error_line()
+        assert str(path) in error and reason in error
