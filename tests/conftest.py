@@ -1,10 +1,13 @@
 """What every test starts from: no switches from outside, and both back ends where it asks for `ops`."""
 
 import importlib
+import sys
+from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("bounds")
+pytest.register_assert_rewrite("arenas", "bounds", "repositories", "trees")
+sys.path.append(str(Path(__file__).parents[1]))  # last: where fastmlp is installed, that is what is tested
 
 
 @pytest.fixture(autouse=True)
