@@ -4,6 +4,7 @@ import ast
 import graphlib
 import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -205,6 +206,22 @@ def test_every_module_with_code_has_a_test_file():
 def test_no_file_is_longer_than_400_lines(path):
     n_lines = len(path.read_text(encoding="utf-8").splitlines())
     assert n_lines <= 400
+
+
+def test_the_readme_shows_the_house_as_it_is():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = re.search("## The house\n\n```\n(.*?)```", text, re.DOTALL).group(1)
+    folders, shown = {}, set()
+    for line in tree.splitlines():
+        depth, first = len(line) - len(line.lstrip()), line.split()[0]
+        folder = folders.get(depth - 2, ROOT)
+        if first.endswith("/"):
+            folder = folders[depth] = folder / first
+        shown |= {folder / name for name in re.findall(r"\w+\.py\b", line)}
+    assert {path for path in shown if not path.is_file()} == set()
+    rooms = ("kernels", "kernels/core", "fastmlp")
+    there = {path for room in rooms for path in (ROOT / room).glob("[!_]*.py")}
+    assert there - shown == {ROOT / "fastmlp/train.py"}  # an old name, for old pickles
 
 
 def test_the_bench_of_the_command_line_stays_a_short_one():
