@@ -1,10 +1,12 @@
 """What every test starts from: no switches from outside, and both back ends where it asks for `ops`."""
 
 import importlib
+from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("bounds")
+SHARED = [path.stem for path in Path(__file__).parent.glob("*.py") if not path.match("test_*")]
+pytest.register_assert_rewrite(*SHARED)
 
 
 @pytest.fixture(autouse=True)

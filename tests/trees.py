@@ -8,14 +8,31 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("fastmlp", "kernels", "tests")
+# what a build, a test or a run leaves behind, which would find its way into the next build
+LEFT_BEHIND = (
+    "__pycache__",
+    ".*_cache",
+    ".hypothesis",
+    ".asv",
+    "build",
+    "dist",
+    "*.egg-info",
+    "runs",
+    "*venv",
+)
 
 
 def copy_tree(folder):
     """Copy what Python needs of the project, without the data set."""
     for part in PARTS:
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "mnist"))
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.gz"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
+
+
+def copy_project(folder):
+    """Copy the whole project, but for its history and what was left behind in it."""
+    return shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", *LEFT_BEHIND))
 
 
 def edit(path, old, new):
