@@ -304,7 +304,7 @@ class _Parked:
         region.run(0)
         for thread in range(region.n_threads):  # as long as a waking thread would take
             _await_change(region.done, 8 * thread, 0)
-        self._line.pop(region)
+        self._line.pop(region, None)  # unless another caller has
 
     def _lend(self, region):
         """Whether the threads are this region's: the first in the line that has not ended has them."""

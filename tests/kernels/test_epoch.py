@@ -1,4 +1,4 @@
-"""The step and the epoch: every stage of a batch on its own inputs, and the same bits by every road."""
+"""The epoch: every stage of a batch on its own inputs, and the same bits by every road."""
 
 import hashlib
 import threading
@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 from arenas import NO_MASKS, Network, draw, views
 from bounds import (
-    assert_margins_untouched,
     assert_within,
-    framed,
-    framed_output,
     gamma,
     product,
     softmax,
@@ -143,12 +140,16 @@ def test_ten_steps_of_an_epoch_follow_the_reference(sizes):
 
 def assert_pads_are_zero(network):
     for layer, (n_in, n_out) in zip(
-        views(network.arena, network.table, network.batch_size), network.table[:, :2], strict=True
+        views(network.arena, network.table, network.batch_size),
+        network.table[["n_in", "n_out"]].tolist(),
+        strict=True,
     ):
         for array, width in ((layer.w, n_out), (layer.x, n_in), (layer.y, n_out)):
             assert not array[:, width:].any()
-    ends = np.append(network.table[1:, 2], network.table[0, 5])  # b ends where the next layer, or x, begins
-    for (_, n_out, _, _, b, *_), end in zip(network.table.tolist(), ends, strict=True):
+    ends = np.append(
+        network.table["w"][1:], network.table[0]["x"]
+    )  # b ends where the next layer, or x, begins
+    for (n_out, b), end in zip(network.table[["n_out", "b"]].tolist(), ends, strict=True):
         assert not network.arena[b + n_out : end].any()
 
 
@@ -313,7 +314,7 @@ def digest():
 def test_the_same_bits_whatever_the_width_of_vectors():
     here, expected = digest().split()
     others = sorted({"64", "32", "16"} - {here})
-    code = "import test_sgd; print(test_sgd.digest())"
+    code = "import sys; sys.path.append('tests/kernels'); import test_epoch; print(test_epoch.digest())"
     with ThreadPoolExecutor() as pool:
         children = pool.map(lambda width: python("-c", code, FASTMLP_VECTOR_BYTES=width), others)
     for width, child in zip(others, children, strict=True):
@@ -370,22 +371,3 @@ def test_a_learning_rate_beyond_all_measure_ends_in_a_loss_that_is_not_finite():
     network = Network((6, 9, 4), 8)
     done, losses = network.train(*draw(400, (6, 4)), lr=1e30)
     assert done < 50 and not np.isfinite(losses[done])
-
-
-@DTYPES
-@pytest.mark.parametrize("shape", [(1,), (7,), (33,), (1, 1), (3, 5), (8, 16), (9, 17), (784, 128)], ids=str)
-def test_sgd_step(shape, dtype):
-    rng = np.random.default_rng(shape)
-    w, dw = framed_output(rng.standard_normal(shape), dtype), framed(rng.standard_normal(shape), dtype)
-    lr, kept = dtype(0.3), dw.copy()
-    expected = w - float(lr) * dw.astype(np.float64)
-    kernels.sgd_step(w, dw, lr)
-    assert_within(w, expected, step(expected, lr, dw, dtype=dtype))
-    assert_margins_untouched(w)
-    assert np.array_equal(dw, kept)
-
-
-def test_sgd_step_rounds_once():
-    w, dw = np.float32([1 + 2**-12]), np.float32([1 + 2**-12])
-    kernels.sgd_step(w, dw, np.float32(1 + 2**-12))
-    assert w[0] == np.float32(-(2.0**-12) - 2.0**-24)

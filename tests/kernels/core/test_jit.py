@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from arenas import Network
 from numba.core import event
-from test_tile import kernel_of
+from products import kernel_of
 from trees import copy_tree, edit, python
 
 from fastmlp import kernels
@@ -18,7 +18,6 @@ STEP = """
 import numpy as np
 from numba.core import event
 from fastmlp import kernels
-from fastmlp.kernels import sgd
 w = np.zeros(3, np.float32)
 with event.install_recorder("numba:compile") as compiled:
     kernels.sgd_step(w, np.ones_like(w), 1)
@@ -44,13 +43,12 @@ def test_an_edited_kernel_never_runs_its_old_code(tmp_path):
     value, compiled = step(tree=tree, cache=cache)
     assert value == -1 and compiled > 0
     assert step(tree=tree, cache=cache) == (-1, 0)
-    edit(tree / "kernels" / "sgd.py", "fma(splat(-lr), ", "fma(splat(lr), ")
+    edit(tree / "kernels" / "optimizers.py", "fma(splat(-lr), ", "fma(splat(lr), ")
     value, compiled = step(tree=tree, cache=cache)
     assert value == 1 and compiled > 0
     # what the edited file is made of counts as well
-    edit(
-        tree / "kernels" / "simd.py", "return fused(builder, *args)", "return builder.fsub(args[2], args[2])"
-    )
+    simd = tree / "kernels" / "core" / "simd.py"
+    edit(simd, "return fused(builder, *args)", "return builder.fsub(args[2], args[2])")
     assert step(tree=tree, cache=cache)[0] == 0
 
 
@@ -90,18 +88,26 @@ def test_an_option_changes_the_stamp(option, monkeypatch):
     assert jit.stamp() != before
 
 
-def test_the_width_of_vectors_changes_the_stamp_and_the_folder(folder, monkeypatch):
-    stamps, folders = set(), set()
-    for width in ("64", "32", "16"):
-        monkeypatch.setenv("FASTMLP_VECTOR_BYTES", width)
-        stamps.add(jit.stamp())
-        folders.add(folder())
-    assert len(stamps) == len(folders) == 3
+STAMP = """
+import os
+from fastmlp.kernels.core import jit, simd
+stamps = [jit.stamp()]
+for width in ("64", "32", "16"):
+    os.environ["FASTMLP_VECTOR_BYTES"] = width
+    stamps.append(jit.stamp())
+print(simd.VECTOR_BYTES, *sorted(set(stamps)))
+"""
+
+
+def test_the_stamp_is_of_the_vectors_that_the_process_began_with():
+    found = [run(STAMP, FASTMLP_VECTOR_BYTES=width).stdout.split() for width in ("64", "32", "16")]
+    assert [width for width, *_ in found] == ["64", "32", "16"]
+    assert all(len(stamps) == 1 for _, *stamps in found)  # whatever is set after the import
+    assert len({stamp for _, stamp in found}) == 3
 
 
 @pytest.mark.parametrize("name", ["BOUNDSCHECK", "OPT", "CPU_NAME", "CPU_FEATURES", "ENABLE_AVX"])
 def test_a_setting_of_numba_changes_the_stamp(name, monkeypatch):
-    monkeypatch.setenv("FASTMLP_VECTOR_BYTES", "32")  # not looked up among the features
     before = jit.stamp()
     monkeypatch.setattr(machine.config, name, "another")
     assert jit.stamp() != before
@@ -192,6 +198,9 @@ def every_kernel(layout, sizes, n):
 
 
 def test_another_layout_width_depth_or_number_of_threads_compiles_nothing():
+    machine.set_num_threads(3)  # with parked threads
+    every_kernel("C", (5, 7, 3), 10)
+    machine.set_num_threads(None)
     every_kernel("C", (5, 7, 3), 10)
     signatures = all_signatures()
     with event.install_recorder("numba:compile") as compiled:
@@ -209,11 +218,11 @@ def test_another_layout_width_depth_or_number_of_threads_compiles_nothing():
 
 
 ASSEMBLY = """
-import test_sgd
-from fastmlp.kernels import sgd
-x, labels = test_sgd.draw(9, (20, 40, 3))
-test_sgd.Network((20, 40, 3), 9).train(x, labels)
-(assembly,) = sgd._sgd_epoch.dispatcher.inspect_asm().values()
+import arenas
+from fastmlp.kernels import epoch
+x, labels = arenas.draw(9, (20, 40, 3))
+arenas.Network((20, 40, 3), 9).train(x, labels)
+(assembly,) = epoch._sgd_epoch.dispatcher.inspect_asm().values()
 print(assembly)
 """
 AVX512 = pytest.mark.skipif(
@@ -249,7 +258,7 @@ def test_the_hot_loops_of_an_epoch_keep_their_sums_in_registers(tmp_path):
 @pytest.mark.parametrize(("rows", "spilt"), [(tile.ROWS[0], False), (16, True)])
 def test_a_tile_too_large_for_the_registers_is_found_out(rows, spilt, monkeypatch):
     monkeypatch.setattr(tile, "ROWS", (rows, *tile.ROWS[1:]))
-    product = kernel_of(tile.make_product("floor"))
+    product = kernel_of(tile.make_product("clamp"))
     one = np.ones((1, 1), np.float32)
     product(one, one, one[0], one.copy(), one[0, 0])
     (assembly,) = product.inspect_asm().values()

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from arenas import views
+from arenas import FIELDS, views
 
 from fastmlp import kernels, reference
+from fastmlp.kernels.core import memory
 
 SIZES = [(1, 1), (784, 10), (784, 128, 10), (5, 70, 1, 17), (3, 1024, 2048, 4), (1025, 511, 512, 513, 10)]
 CASES = pytest.mark.parametrize(
@@ -24,13 +25,20 @@ def test_nothing_overlaps(sizes, dtype, batch):
             array += 1
     layers[0].x[:] += 1
     assert owners.max() == 1
-    assert np.array_equal(table[1:, 5:7], table[:-1, 7:9])  # a layer's x is the y below
+    assert np.array_equal(table[["x", "x_row"]][1:].tolist(), table[["y", "y_row"]][:-1].tolist())
+    assert max(table["dy"]) + batch * table["y_row"][-1] <= table["panels"][0]
+    depth = min(memory.PANEL_ROWS, max(sizes[2:], default=0))
+    panels = min(-(-batch // memory.SHARE_UNIT), memory.MOST_THREADS) * table["panel_size"][0]
+    assert table["panel_size"][0] * np.dtype(dtype).itemsize >= 2 * 64 * depth
+    assert table["panels"][0] + panels == size
 
 
 @CASES
 def test_rows_start_on_cache_lines_and_never_4_kib_apart(sizes, dtype, batch):
     table, _ = kernels.plan(sizes, batch, dtype)
-    n_in, n_out, w, w_ld, b, x, x_ld, y, y_ld, dy = table[:, :10].T * np.dtype(dtype).itemsize
+    n_in, n_out, w, w_ld, b, x, x_ld, y, y_ld, dy = (
+        table[name] * np.dtype(dtype).itemsize for name in FIELDS
+    )
     for offsets in (w, b, x, y, dy):
         assert np.all(offsets % 64 == 0)
     for width, ld in ((n_out, w_ld), (n_in, x_ld), (n_out, y_ld)):
@@ -39,23 +47,36 @@ def test_rows_start_on_cache_lines_and_never_4_kib_apart(sizes, dtype, batch):
 
 
 @CASES
-def test_every_team_has_its_own_copy_of_a_batch(sizes, dtype, batch):
-    table, size = kernels.plan(sizes, batch, dtype)
-    x, teams, copy, losses, numbers, feature_lists, _, sample_lists = table[
-        0, [5, 10, 11, 12, 13, 14, 15, 16]
-    ]
-    assert x < numbers < feature_lists < sample_lists < x + copy
-    assert x + teams * copy == losses
-    assert copy * np.dtype(dtype).itemsize % 64 == 0
-    assert table[-1, 10] == 1 and np.all(table[1:, 11] == 0)
+def test_every_group_of_threads_has_its_own_copy_of_a_batch(sizes, dtype, batch):
+    table, _ = kernels.plan(sizes, batch, dtype)
+    x, rows, features, samples, stride, groups, losses = (
+        table[0][
+            [
+                "x",
+                "row_indices",
+                "feature_indices",
+                "sample_indices",
+                "group_stride",
+                "column_groups",
+                "losses",
+            ]
+        ]
+    ).item()
+    assert x < rows < features < samples < x + stride
+    assert x + groups * stride == losses
+    assert stride * np.dtype(dtype).itemsize % 64 == 0
+    assert table["column_groups"][-1] == 1
 
 
 @CASES
 def test_parameters_come_first_and_do_not_depend_on_the_batch(sizes, dtype, batch):
     table, size = kernels.plan(sizes, batch, dtype)
-    assert table.dtype == np.int64 and isinstance(size, int)
-    assert np.all(table[:, [2, 4]] < table[0, 5]) and table[0, 5] < size
-    assert table[0, 5] >= sum((n_in + 1) * n_out for n_in, n_out in table[:, :2])
+    assert table.dtype == memory.LAYER and isinstance(size, int)
+    end = table[0]["x"]
+    assert max(table["w"].max(), table["b"].max()) < end < size
+    assert end >= ((table["n_in"] + 1) * table["n_out"]).sum()
     other, _ = kernels.plan(sizes, batch + 5, dtype)
-    assert np.array_equal(table[:, :5], other[:, :5]) and table[0, 5] == other[0, 5]
-    assert np.array_equal(table[:, :2], reference.plan(sizes, batch, dtype)[0][:, :2])
+    parameters = ["n_in", "n_out", "w", "w_row", "b"]
+    assert np.array_equal(table[parameters], other[parameters]) and end == other[0]["x"]
+    twin, _ = reference.plan(sizes, batch, dtype)
+    assert twin[["n_in", "n_out"]].tolist() == table[["n_in", "n_out"]].tolist()

@@ -13,7 +13,8 @@ import time
 import numpy as np
 import pytest
 
-from fastmlp import DataLoader, DigitsClassifier, fit, kernels, load_mnist, set_num_threads, train_epoch
+from fastmlp import MLP, DataLoader, DigitsClassifier, fit, kernels, load_mnist, set_num_threads, train_epoch
+from fastmlp.kernels.core import threads as regions
 
 EPOCHS = 3
 
@@ -85,20 +86,34 @@ def test_bits_tell_one_run_from_another(digits, expected):
 
 @pytest.mark.parametrize("threads", [1, 2, 4, 7])
 def test_as_many_threads_train_as_were_asked_for(digits, expected, monkeypatch, threads):
-    """All of them: the barriers of a team wait for each of its members."""
+    """All of them: a barrier waits for each."""
     set_num_threads(threads)
-    started, start = [], threading.Thread.start
+    started, start = [], regions.start_new_thread
 
-    def count(thread):
-        started.append(thread)
-        start(thread)
+    def count(function, arguments):
+        started.append(function)
+        start(function, arguments)
 
     model = make_model()
     loader = DataLoader(*digits, 128, shuffle=True, seed=0)
-    monkeypatch.setattr(threading.Thread, "start", count)
+    monkeypatch.setattr(regions, "start_new_thread", count)
     losses = np.zeros(len(loader))
     model.run_epoch(loader, loader.next_order(), 1e-3, losses)
     assert len(started) == threads
+
+
+@pytest.mark.parametrize("sizes", [(97, 512, 7), (97, 33, 35, 7), (20, 520, 40, 3)], ids=str)
+def test_bits_do_not_depend_on_how_few_rows_a_thread_has(sizes):
+    """Batches of 33 rows, the last of 6: many threads have none, and yet all go on."""
+    rng = np.random.default_rng(0)
+    X, y = rng.random((600, sizes[0]), dtype=np.float32), rng.integers(0, sizes[-1], 600)
+    found = set()
+    for threads in (1, 2, 3, 4, 8, 8, 8, 8):
+        set_num_threads(threads)
+        model, loader = MLP(sizes, seed=0), DataLoader(X, y, 33, shuffle=True, seed=0)
+        train_epoch(model, loader, lr=0.05)
+        found.add(b"".join(w.tobytes() for w in model.get_weights()))
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("layout", [np.asfortranarray, np.float32, np.float64, lambda X: X[:, ::-1][:, ::-1]])
@@ -143,7 +158,7 @@ def train(threads):
     model = DigitsClassifier(seed=0)
     fit(model, DataLoader(X[:1000], y[:1000], 128, shuffle=True, seed=0), epochs=2)
     for _ in range(3):
-        model.forward(X[:1000], y[:1000])  # large enough for a team
+        model.forward(X[:1000], y[:1000])  # large enough for parked threads
         model.backward()
         model.step(1e-3)
     arrays = [*model.get_weights(), model.predict_proba(X[:1000])]
@@ -196,7 +211,7 @@ def output_of(command):
     return out
 
 
-# --- the parked team -------------------------------------------------------------------------------------
+# --- parked threads ---------------------------------------------------------------------------------------
 
 
 def forward(n_threads=None):
@@ -215,7 +230,7 @@ def test_a_kernel_is_shared_out_among_as_many_as_asked_for():
     assert sum(thread.name == "fastmlp" for thread in threading.enumerate()) >= 4
 
 
-def test_a_parked_team_is_lent_to_one_caller_at_a_time():
+def test_parked_threads_are_lent_to_one_caller_at_a_time():
     alone, results = forward(1), []
     set_num_threads(3)
     callers = [
@@ -240,7 +255,7 @@ def epoch_seconds(model, loader, n):
     return np.array(seconds)
 
 
-def test_a_busy_machine_slows_a_team_down_and_does_not_stop_it():
+def test_a_busy_machine_slows_threads_down_and_does_not_stop_it():
     X, y, *_ = load_mnist()
     model, loader = make_model(), DataLoader(X, y, 128, shuffle=True, seed=0)
     epoch_seconds(model, loader, 3)

@@ -1,0 +1,149 @@
+"""Compiled code on disk: never another version's, never another variant's, and no loss where it cannot be kept."""
+
+import compileall
+import shutil
+import zipfile
+
+import pytest
+from trees import copy_tree, edit, python
+
+STEP = """
+import sys
+import numpy as np
+from numba.core import event
+from fastmlp import kernels
+w = np.zeros(3, sys.argv[1] if len(sys.argv) > 1 else "float32")
+with event.install_recorder("numba:compile") as compiled:
+    kernels.sgd_step(w, np.ones_like(w), 1)
+print(w[0], len(compiled.buffer))
+"""
+LOWER, HIGHER = "fma(splat(-lr), ", "fma(splat(lr), "
+
+
+def step(*dtype, code=STEP, **where):
+    """Step of a vector along a gradient of 1 in a new process, the functions compiled for it, its warnings."""
+    child = python("-W", "always", "-c", code, *dtype, **where)
+    assert child.returncode == 0, child.stderr
+    value, compiled = child.stdout.split()[-2:]
+    return float(value), int(compiled), child.stderr
+
+
+def as_zip(tree):
+    """The packages of a tree in one archive."""
+    path = tree / "packages.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for folder, name in ((tree / "fastmlp", "fastmlp"), (tree / "kernels", "fastmlp/kernels")):
+            for file in sorted(folder.rglob("*.py")):
+                archive.write(file, f"{name}/{file.relative_to(folder)}")
+    return path
+
+
+def as_byte_code(tree):
+    """The packages of a tree without their sources."""
+    for folder in ("fastmlp", "kernels"):
+        assert compileall.compile_dir(tree / folder, quiet=1, legacy=True)
+        for file in (tree / folder).rglob("*.py"):
+            file.unlink()
+    return tree
+
+
+@pytest.mark.parametrize("pack", [as_zip, as_byte_code])
+def test_code_of_another_version_never_runs_where_there_are_no_source_files(tmp_path, pack):
+    first, second = copy_tree(tmp_path / "first"), copy_tree(tmp_path / "second")
+    edit(second / "kernels" / "optimizers.py", LOWER, HIGHER)
+    for tree, expected in ((pack(first), -1), (pack(second), 1)):
+        where = {"tree": tmp_path, "cache": tmp_path / "cache", "PYTHONPATH": str(tree)}
+        value, compiled, _ = step(**where)
+        assert value == expected and compiled > 0
+        assert step(**where)[:2] == (expected, 0)
+
+
+EDITED_MEANWHILE = f"""
+import pathlib, sys
+from fastmlp import kernels
+path = pathlib.Path(kernels.__file__).with_name("optimizers.py")
+path.write_text(path.read_text().replace({LOWER!r}, {HIGHER!r}))
+sys.argv[1:] = []
+"""
+
+
+def test_code_is_not_kept_under_the_name_of_sources_that_came_after_the_import(tmp_path):
+    tree, cache = copy_tree(tmp_path / "tree"), tmp_path / "cache"
+    assert step(code=EDITED_MEANWHILE + STEP, tree=tree, cache=cache)[0] == -1  # what was imported
+    value, compiled, _ = step(tree=tree, cache=cache)
+    assert value == 1 and compiled > 0
+    edit(tree / "kernels" / "optimizers.py", HIGHER, LOWER)
+    assert step(tree=tree, cache=cache)[0] == -1
+
+
+def code_files(cache, suffix):
+    return sorted(cache.rglob(f"*{suffix}"))
+
+
+def test_processes_that_compile_two_variants_at_once_keep_both(tmp_path):
+    """Both began with an empty folder; what the second wrote lies over what the first did."""
+    for dtype in ("float32", "float64"):
+        step(dtype, cache=tmp_path / dtype)
+    (folder,) = (tmp_path / "float32" / "code").iterdir()
+    before = code_files(tmp_path / "float32", ".nbc")
+    for file in code_files(tmp_path / "float64", ".nbc"):
+        shutil.copy(file, folder)
+    assert len(code_files(tmp_path / "float32", ".nbc")) == 2 * len(before)
+    assert step("float32", cache=tmp_path / "float32")[:2] == (-1, 0)
+
+
+def test_code_of_another_variant_is_compiled_anew(tmp_path):
+    for dtype in ("float32", "float64"):
+        step(dtype, cache=tmp_path / dtype)
+    (own,), (other,) = (code_files(tmp_path / dtype, ".nbc") for dtype in ("float32", "float64"))
+    shutil.copy(other, own)
+    value, compiled, _ = step("float32", cache=tmp_path / "float32")
+    assert value == -1 and compiled > 0
+    assert step("float32", cache=tmp_path / "float32")[:2] == (-1, 0)
+
+
+SMALL_FILES = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+"""
+
+
+def test_a_full_disk_costs_one_warning_and_no_result(tmp_path):
+    pytest.importorskip("resource")
+    more = STEP + "w = np.zeros(3)\nkernels.sgd_step(w, np.ones_like(w), 1)\nprint(w[0], 0)\n"
+    value, _, warnings = step(code=SMALL_FILES + more, cache=tmp_path)
+    assert value == -1
+    assert warnings.count("compiles anew in every process") == 1 and "set FASTMLP_CACHE" in warnings
+    assert step(cache=tmp_path)[0] == -1
+
+
+BESIDE = """
+import threading
+import numpy as np
+from fastmlp import kernels
+
+pixels, errors, ended = np.ones((3, 5), np.uint8), [], threading.Event()
+kernels.scan(pixels)
+
+def call():
+    try:
+        while not ended.is_set():
+            kernels.scan(pixels)
+    except BaseException as error:
+        errors.append(error)
+
+callers = [threading.Thread(target=call) for _ in range(2)]
+for caller in callers:
+    caller.start()
+for dtype in (np.float32, np.float64):
+    kernels.scan(np.ones((3, 5), dtype))
+ended.set()
+for caller in callers:
+    caller.join()
+print(errors)
+"""
+
+
+def test_a_further_dtype_is_compiled_beside_threads_that_run(tmp_path):
+    child = python("-c", BESIDE, cache=tmp_path)
+    assert (child.stdout.strip(), child.returncode) == ("[]", 0), child.stderr

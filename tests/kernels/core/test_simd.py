@@ -1,0 +1,99 @@
+"""Vectors: primitives lane by lane; and matrices: what they hold from an element on."""
+
+import numpy as np
+import pytest
+from bounds import assert_margins_untouched, framed, framed_output, unit
+
+from fastmlp.kernels.core import simd
+from fastmlp.kernels.core.gather import gathered, gathered_transposed
+from fastmlp.kernels.core.jit import kernel
+
+SIDES = pytest.mark.parametrize(
+    ("dtype", "side"),
+    [(d, simd.VECTOR_BYTES // np.dtype(d).itemsize) for d in (np.float32, np.float64)],
+    ids=str,
+)
+
+
+@kernel
+def _primitives(a, b, count, out):
+    place = [simd.address(a, 0, 0), simd.address(b, 0, 0)]
+    va, vb = simd.load(place[0], count), simd.load(place[1], count)
+    lanes = simd.lanes(place[0])
+    results = (
+        va,
+        simd.sub(va, vb),
+        simd.div(va, vb),
+        simd.larger(va, vb),
+        simd.where_positive(va, vb),
+        simd.fma(va, vb, vb),
+        simd.splat(b[0]),
+        simd.keep_first(simd.splat(b[0]), count, a[0]),
+        simd.splat(simd.largest_lane(va)),
+    )
+    row = 0
+    for result in results:
+        simd.store(result, simd.address(out, row, 0), lanes)
+        row += 1
+    simd.store(vb, simd.address(out, row, 0), count)
+
+
+@SIDES
+def test_primitives(dtype, side):
+    rng = np.random.default_rng(0)
+    for count in (-1, 0, 1, side - 1, side, side + 1, 100 * side):
+        a, b, out = (
+            framed(rng.standard_normal(side), dtype),
+            framed(rng.standard_normal(side), dtype),
+            framed_output((10, side), dtype),
+        )
+        _primitives(a, b, count, out)
+        there = np.arange(side) < count
+        va, vb = np.where(there, a, 0), np.where(there, b, 0)
+        with np.errstate(invalid="ignore"):
+            exact = [va, va - vb, va / vb, np.maximum(va, vb), np.where(va > 0, vb, 0)]
+        for got, expected in zip(out, exact, strict=False):
+            assert np.array_equal(got, expected, equal_nan=True)
+        # the product is exact in long double or nearly so, and the sum is rounded once more
+        fused = va.astype(np.longdouble) * vb + vb
+        assert np.all(np.abs(out[5] - fused) <= (1 + 1e-3) * unit(dtype) * np.abs(fused))
+        assert np.all(out[6] == b[0])
+        assert np.array_equal(out[7], np.where(there, b[0], a[0]))
+        assert np.all(out[8] == va.max())
+        assert np.array_equal(out[9], np.where(there, b, np.nan), equal_nan=True)
+        assert_margins_untouched(out)
+
+
+@SIDES
+def test_comparisons_of_nan_and_zero(dtype, side):
+    a, b, out = np.ones(side, dtype), np.full(side, 2, dtype), np.empty((10, side), dtype)
+    for first, second, larger, chosen in (
+        (np.nan, 2, np.nan, 0), (1, np.nan, 1, np.nan), (0.0, 2, 2, 0), (-0.0, -0.0, -0.0, 0),
+        (np.inf, 2, np.inf, 2),
+    ):  # fmt: skip
+        a[1], b[1] = first, second
+        _primitives(a, b, side, out)
+        assert out[[3, 4], 1].tolist() == pytest.approx([larger, chosen], nan_ok=True)
+
+
+@kernel
+def _elements(a, row_indices):
+    """The element (1, 2) of a, its transpose, its gathered rows and their transpose, by a submatrix."""
+    whole, values = simd.rows_of(a, 0), simd.address(a, 0, 0)
+    indices = simd.address(row_indices, 0, 0)
+    plain = simd.submatrix(whole, 1, 2)
+    turned = simd.submatrix(simd.transposed(whole), 1, 2)
+    picked = simd.submatrix(gathered(whole, indices, values), 1, 2)
+    picked_turned = simd.submatrix(gathered_transposed(whole, indices, values), 1, 2)
+    return (
+        plain.pointer[0],
+        turned.pointer[0],
+        picked.pointer[picked.row_indices[0] * picked.row],
+        picked_turned.pointer[picked_turned.row_indices[0] * picked_turned.column],
+    )
+
+
+def test_a_submatrix_begins_at_its_element():
+    a, row_indices = framed(np.arange(42.0).reshape(6, 7)), np.array([5, 3, 4])
+    picked = a[row_indices]
+    assert _elements(a, row_indices) == (a[1, 2], a.T[1, 2], picked[1, 2], picked.T[1, 2])

@@ -1,0 +1,32 @@
+"""Matrix products compiled by themselves, to be compared with chains of fused multiply-adds."""
+
+from fastmlp.kernels.core import simd
+from fastmlp.kernels.core.gather import gathered, gathered_transposed
+from fastmlp.kernels.core.jit import kernel
+
+
+def kernel_of(product):
+    """Compile c = epilogue of a @ b + start."""
+
+    @kernel
+    def call(a, b, start, c, scalar):
+        rows, columns = c.shape
+        prologue = simd.Matrix(simd.address(start, 0, 0), 0, 1)
+        matrices = simd.rows_of(a, 0), simd.rows_of(b, 0), simd.rows_of(c, 0)
+        product(matrices[0], matrices[1], matrices[2], rows, columns, a.shape[1], prologue, scalar)
+
+    return call
+
+
+def gathering_kernel_of(product, transposed):
+    """Compile c = epilogue of a[indices] @ b, or of a[indices].T @ b; bytes of a stand for values."""
+    gather = gathered_transposed if transposed else gathered
+
+    @kernel
+    def call(a, indices, values, b, start, c, scalar):
+        rows, columns = c.shape
+        a_now = gather(simd.rows_of(a, 0), simd.address(indices, 0, 0), simd.address(values, 0, 0))
+        prologue = simd.Matrix(simd.address(start, 0, 0), 0, 1)
+        product(a_now, simd.rows_of(b, 0), simd.rows_of(c, 0), rows, columns, b.shape[0], prologue, scalar)
+
+    return call
