@@ -30,4 +30,20 @@ def images(n, rows=28, columns=28):
     return np.random.default_rng(n).integers(0, 256, (n, rows, columns), dtype=np.uint8)
 
 
+def write_set(folder, prefix="", test="t10k", mark="-", gz=False, **replaced):
+    """Write a data set of 6 and 4 images of 5 x 7; give its arrays by name."""
+    arrays = {
+        "train-images": images(6, 5, 7),
+        "train-labels": np.array([0, 1, 2, 0, 1, 2], np.uint8),
+        "test-images": images(4, 5, 7),
+        "test-labels": np.array([2, 1, 0, 0], np.uint8),
+    } | {name.replace("_", "-"): array for name, array in replaced.items()}
+    for name, array in arrays.items():
+        path = (
+            folder / f"{prefix}{name.replace('test', test)}{mark}idx{array.ndim}-ubyte{'.gz' if gz else ''}"
+        )
+        path.write_bytes(gzip.compress(idx_bytes(array)) if gz else idx_bytes(array))
+    return arrays
+
+
 FORMS = ["raw", "gz", "zip", "gz in zip"]

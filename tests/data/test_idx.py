@@ -1,6 +1,5 @@
 """IDX files: what is read, what is refused, and what memory it takes."""
 
-import gzip
 import re
 import tempfile
 import tracemalloc
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from idx_files import FORMS, idx_bytes, images, store
+from idx_files import FORMS, idx_bytes, images, store, write_set
 
 from fastmlp import data
 
@@ -221,22 +220,6 @@ class TestLoadMnistFiles:
         path = store(tmp_path, "raw", idx_bytes(np.array([0, 9, 10], np.uint8)))
         with pytest.raises(ValueError, match=f"{path}: found label 10 at 2, expected 0 to 9"):
             data.load_mnist_labels(path)
-
-
-def write_set(folder, prefix="", test="t10k", mark="-", gz=False, **replaced):
-    """Write a data set of 6 and 4 images of 5 x 7; give its arrays by name."""
-    arrays = {
-        "train-images": images(6, 5, 7),
-        "train-labels": np.array([0, 1, 2, 0, 1, 2], np.uint8),
-        "test-images": images(4, 5, 7),
-        "test-labels": np.array([2, 1, 0, 0], np.uint8),
-    } | {name.replace("_", "-"): array for name, array in replaced.items()}
-    for name, array in arrays.items():
-        path = (
-            folder / f"{prefix}{name.replace('test', test)}{mark}idx{array.ndim}-ubyte{'.gz' if gz else ''}"
-        )
-        path.write_bytes(gzip.compress(idx_bytes(array)) if gz else idx_bytes(array))
-    return arrays
 
 
 class TestLoadIdxDataset:
