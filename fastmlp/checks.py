@@ -3,27 +3,18 @@
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from .config import Config
 from .data import DataLoader
 from .data.inputs import as_array, prepare_inputs, refuse_masked
 from .data.labels import prepare_labels
 from .ops import Operations
 
 # --- what a model is configured with --------------------------------------------------------------------
-
-
-class Config(NamedTuple):
-    """What a model is, but for its weights and operations."""
-
-    sizes: tuple[int, ...]
-    dtype: np.dtype[Any]
-    scale: float
-    image_shape: tuple[int, ...] | None
-    class_names: tuple[str, ...] | None
 
 
 def check_config(

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import checks, kernels
+from .config import Config, Configured
 from .data import DataLoader
 from .export import safetensors
 from .ops import Operations, check_ops
 from .parameters import Arena
 
 
-class MLP:
+class MLP(Configured):
     """A multilayer perceptron: linear layers with ReLU between them, softmax with cross-entropy at the end.
 
     Parameters
@@ -58,12 +59,12 @@ class MLP:
     ) -> None:
         self._set_up(checks.check_config(sizes, dtype, scale, image_shape, class_names), ops)
         rng = np.random.default_rng(seed)
-        weights: list[NDArray[Any]] = []
-        for w, b in self._arena.parameters():
-            weights += [rng.standard_normal(w.shape) * math.sqrt(2 / len(w)), np.zeros(len(b))]
-        self._arena.write(weights)
+        self._arena.write(
+            rng.standard_normal(shape) * math.sqrt(2 / shape[0]) if len(shape) == 2 else np.zeros(shape)
+            for shape in self._arena.shapes
+        )
 
-    def _set_up(self, config: checks.Config, ops: Operations) -> None:
+    def _set_up(self, config: Config, ops: Operations) -> None:
         """Make parameters, all zero."""
         self._config, self._ops = config, check_ops(ops)
         self._scale = config.dtype.type(config.scale)
@@ -71,65 +72,6 @@ class MLP:
         self._lock = threading.Lock()
         self._forward_rows = 0  # rows of the forward pass that backward may follow; 0: none
         self._has_gradients = False  # for a step
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Widths of the input, of each hidden layer and of the output."""
-        return self._config.sizes
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Float32 or float64, of parameters and of all arithmetic."""
-        return self._config.dtype
-
-    @property
-    def scale(self) -> float:
-        """Factor that inputs are multiplied by."""
-        return self._config.scale
-
-    @property
-    def image_shape(self) -> tuple[int, ...] | None:
-        """Sides of the images that a row of X holds."""
-        return self._config.image_shape
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """A name for each class."""
-        return self._config.class_names
-
-    @property
-    def ops(self) -> Operations:
-        """The operations that compute."""
-        return self._ops
-
-    @property
-    def n_in(self) -> int:
-        """Features of a sample."""
-        return self.sizes[0]
-
-    @property
-    def n_classes(self) -> int:
-        """Classes, the width of the output."""
-        return self.sizes[-1]
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False))
-
-    def __repr__(self) -> str:
-        """Name the class, the widths and the dtype."""
-        return f"{type(self).__name__}({list(self.sizes)}, scale={self.scale:g}, dtype={self.dtype})"
-
-    def summary(self) -> str:
-        """Describe the layers: a line each, with shapes and numbers of parameters."""
-        pairs = list(zip(self.sizes, self.sizes[1:], strict=False))
-        lines = [f"{'layer':<16}{'weights':>16}{'parameters':>14}"]
-        for i, (n_in, n_out) in enumerate(pairs):
-            kind = "Linear + ReLU" if i < len(pairs) - 1 else "Linear + softmax"
-            lines.append(f"{kind:<16}{f'{n_in} x {n_out}':>16}{(n_in + 1) * n_out:>14,}")
-        lines.append(f"{'total':<16}{'':>16}{self.n_parameters:>14,}")
-        return "\n".join(lines)
 
     # --- training, step by step --------------------------------------------------------------------------
 
@@ -339,8 +281,7 @@ class MLP:
         ValueError
             Their number, a shape or a value does not fit; then the model is as before.
         """
-        shapes = [array.shape for pair in self._arena.parameters() for array in pair]
-        checked = checks.check_weights(weights, shapes, self.dtype)
+        checked = checks.check_weights(weights, self._arena.shapes, self.dtype)
         with self._alone():
             self._forward_rows, self._has_gradients = 0, False
             self._arena.write(checked)
@@ -388,7 +329,7 @@ class MLP:
         return model
 
     def _restore(self, config: dict[str, Any], weights: Sequence[ArrayLike], ops: Operations) -> None:
-        self._set_up(checks.check_config(*(config[name] for name in checks.Config._fields)), ops)
+        self._set_up(checks.check_config(*(config[name] for name in Config._fields)), ops)
         self.set_weights(weights)
 
     def __getstate__(self) -> dict[str, Any]:

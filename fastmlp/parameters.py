@@ -3,7 +3,7 @@
 Only this file and the plan behind it know how a matrix of weights lies there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,10 +42,13 @@ class Arena:
     memory : (size,) all of it
     table : `plan`'s, a record a layer
     block : memory's part with the parameters and the pads between them, which are 0
+    shapes : of the parameters: [(n_in, n_out), (n_out,), …]
     """
 
     def __init__(self, ops: Operations, sizes: Sequence[int], dtype: np.dtype[Any]) -> None:
         self._plan = lambda n_rows: ops.plan(sizes, n_rows, dtype)
+        pairs = zip(sizes, sizes[1:], strict=False)
+        self.shapes = [shape for n_in, n_out in pairs for shape in ((n_in, n_out), (n_out,))]
         self._gradients: _Array | None = None  # made when first asked for
         self._n_rows = 0
         self.block = np.zeros(0, dtype)
@@ -103,7 +106,7 @@ class Arena:
         """Copy the parameters: [W1, b1, W2, b2, …], plain and in C order."""
         return [np.array(array, order="C") for pair in self.parameters() for array in pair]
 
-    def write(self, weights: Sequence[_Array]) -> None:
+    def write(self, weights: Iterable[_Array]) -> None:
         """Take over parameters in the order of `read`; pads become 0, where an overflow may have left NaN."""
         block = np.zeros_like(self.block)
         targets = [array for pair in self._pairs(block) for array in pair]

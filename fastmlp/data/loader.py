@@ -166,8 +166,9 @@ class DataLoader:
             ops = check_ops(ops)
             facts = _find_facts(self._X, self._y, ops)
             skip = self._skip_zeros == "on" or self._skip_zeros == "auto" and facts.density < _SKIP_BELOW
-            self._prepared = facts, _make_masks(self._X, ops) if skip else np.empty((0, 0), np.uint64)
-            self._prepared[1].flags.writeable = False
+            masks = _make_masks(self._X, ops) if skip else np.empty((0, 0), np.uint64)
+            masks.flags.writeable = False
+            self._prepared = facts, masks
         return self._prepared
 
     def __len__(self) -> int:
