@@ -221,7 +221,7 @@ class TestDataLoader:
             setattr(loader, name, getattr(loader, name))
 
     @pytest.mark.parametrize("labels", [np.arange(10) % 3, np.full((10, 3), 1 / 3)], ids=["integers", "rows"])
-    @pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES)
+    @pytest.mark.parametrize("duplicate", [lambda loader: loader, *COPIES.values()], ids=["itself", *COPIES])
     def test_labels_and_masks_cannot_be_written(self, labels, duplicate):
         loader = duplicate(DataLoader(np.eye(10, 5), labels, 3))
         for array in (loader.y, loader.masks):
