@@ -32,9 +32,7 @@ def test_operations_are_taken_as_they_are(ops):
 
 def test_operations_that_lack_one_are_refused():
     for wrong in (None, "kernels", np):
-        with pytest.raises(
-            ValueError, match="^ops is .* has no .*; expected fastmlp.kernels or fastmlp.ref"
-        ):
+        with pytest.raises(ValueError, match="^ops is .* has no .*; expected fastmlp.kernels or fastmlp.ref"):
             check_ops(wrong)
 
 
