@@ -1,4 +1,4 @@
-"""What a model is configured with, checked as it comes in; a check raises a ValueError that says more."""
+"""What comes in at a model's door, refused by a ValueError that says what would be taken."""
 
 import math
 import operator
@@ -6,15 +6,38 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from .config import Config
+from .data import DataLoader
+from .data.inputs import as_array, prepare_inputs, refuse_masked
+from .data.labels import prepare_labels
+from .ops import Operations
+
+# --- what a model is configured with --------------------------------------------------------------------
 
 
-def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+def check_config(
+    sizes: Sequence[int],
+    dtype: DTypeLike,
+    scale: float,
+    image_shape: Sequence[int] | None,
+    class_names: Sequence[str] | None,
+) -> Config:
+    """Give a configuration of which everything holds that `MLP` says."""
+    widths, kind = _check_sizes(sizes), _check_dtype(dtype)
+    return Config(
+        widths,
+        kind,
+        _check_scale(scale, kind),
+        _check_image_shape(image_shape, widths[0]),
+        _check_class_names(class_names, widths[-1]),
+    )
+
+
+def _check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """Give the widths as a tuple: two or more, of at least 1."""
-    try:
-        checked = tuple(operator.index(width) for width in sizes)
-    except TypeError:
-        checked = ()
+    checked = _whole_numbers(sizes)
     if len(checked) < 2 or min(checked) < 1 or max(checked) >= 2**31:  # what model files hold
         raise ValueError(
             f"sizes is {sizes!r}, expected two or more widths of 1 to 2**31 - 1, such as [784, 128, 10]"
@@ -22,7 +45,7 @@ def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     return checked
 
 
-def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """Give the dtype: float32 or float64."""
     checked = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
     if checked not in (np.float32, np.float64):
@@ -30,7 +53,7 @@ def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     return checked
 
 
-def check_scale(scale: float, dtype: np.dtype[Any]) -> float:
+def _check_scale(scale: float, dtype: np.dtype[Any]) -> float:
     """Give the factor of the inputs: finite, and not 0 in the model's dtype."""
     try:
         checked = float(scale)
@@ -43,14 +66,11 @@ def check_scale(scale: float, dtype: np.dtype[Any]) -> float:
     return checked
 
 
-def check_image_shape(image_shape: Sequence[int] | None, n_in: int) -> tuple[int, ...] | None:
+def _check_image_shape(image_shape: Sequence[int] | None, n_in: int) -> tuple[int, ...] | None:
     """Give the sides of an image as a tuple; their product is the input width."""
     if image_shape is None:
         return None
-    try:
-        checked = tuple(operator.index(side) for side in image_shape)
-    except TypeError:
-        checked = ()
+    checked = _whole_numbers(image_shape)
     if min(checked, default=0) < 1 or math.prod(checked) != n_in:
         raise ValueError(
             f"image_shape is {image_shape!r}, expected sides whose product is {n_in}, the input width"
@@ -58,7 +78,7 @@ def check_image_shape(image_shape: Sequence[int] | None, n_in: int) -> tuple[int
     return checked
 
 
-def check_class_names(class_names: Sequence[str] | None, n_classes: int) -> tuple[str, ...] | None:
+def _check_class_names(class_names: Sequence[str] | None, n_classes: int) -> tuple[str, ...] | None:
     """Give the names of the classes as a tuple, one a class."""
     if class_names is None:
         return None
@@ -67,4 +87,153 @@ def check_class_names(class_names: Sequence[str] | None, n_classes: int) -> tupl
     checked = tuple(str(name) for name in class_names)
     if len(checked) != n_classes:
         raise ValueError(f"class_names has {len(checked)} names, expected {n_classes}, one a class")
+    return checked
+
+
+def _whole_numbers(values: Any) -> tuple[int, ...]:
+    """Give whole numbers as a tuple of int; an empty one where they are none."""
+    try:
+        numbers = list(values)
+        return () if bool in map(type, numbers) else tuple(map(operator.index, numbers))
+    except TypeError:
+        return ()
+
+
+# --- what it is given -----------------------------------------------------------------------------------
+
+
+def check_inputs(X: ArrayLike, n_in: int, scale: Any, ops: Operations) -> NDArray[Any]:
+    """Give inputs as the kernels take them: of the model's width, and finite when they are scaled."""
+    inputs = prepare_inputs(X)
+    _check_width(inputs.shape[1], n_in)
+    if inputs.dtype != np.uint8 and inputs.size:
+        finite, largest, _ = ops.scan(inputs)
+        _check_values(finite, largest, scale)
+    return inputs
+
+
+def check_samples(X: ArrayLike, n_in: int, scale: Any, ops: Operations) -> NDArray[Any]:
+    """Give inputs as `check_inputs` does; those of a single sample may be one row of numbers."""
+    samples = as_array(X, "X")
+    return check_inputs(samples[None] if samples.ndim == 1 else samples, n_in, scale, ops)
+
+
+def check_batch(
+    X: ArrayLike, y: ArrayLike, n_in: int, n_classes: int, scale: Any, ops: Operations
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Give a batch's inputs and labels as the kernels take them: at least one row."""
+    inputs = prepare_inputs(X)
+    if len(inputs) == 0:
+        raise ValueError(f"X has shape {inputs.shape}: the batch is empty; give at least one row")
+    labels = prepare_labels(y, len(inputs))
+    check_inputs(inputs, n_in, scale, ops)
+    if labels.ndim == 1:
+        _check_classes(None, int(labels.max()), n_classes)
+    else:
+        _check_classes(labels.shape[1], None, n_classes)
+    return inputs, labels
+
+
+def check_loader(loader: DataLoader, n_in: int, n_classes: int, scale: Any, ops: Operations) -> None:
+    """Compare what a loader knows of its data set, or finds out now, with what a model takes."""
+    if not isinstance(loader, DataLoader):
+        raise ValueError(f"loader is of type {type(loader).__name__}, expected a DataLoader")
+    facts, _ = loader.prepare(ops)
+    _check_width(facts.n_features, n_in)
+    _check_values(facts.finite, facts.largest, scale)
+    _check_classes(facts.n_classes, facts.max_label, n_classes)
+
+
+def _check_width(n_features: int, n_in: int) -> None:
+    if n_features != n_in:
+        raise ValueError(f"X has {n_features} features a row, expected {n_in}, the model's input width")
+
+
+def _check_values(finite: bool, largest: float, scale: Any) -> None:
+    if not finite:
+        raise ValueError("X has NaN or infinite elements, expected finite numbers; see np.isfinite(X)")
+    with np.errstate(over="ignore"):
+        scaled = scale.dtype.type(largest) * scale
+    if not np.isfinite(scaled):
+        raise ValueError(
+            f"X reaches {largest:g}, which is infinite in {scale.dtype} times the scale {scale:g}; "
+            "use a smaller scale or dtype=np.float64"
+        )
+
+
+def _check_classes(n_columns: int | None, max_label: int | None, n_classes: int) -> None:
+    if n_columns is not None and n_columns != n_classes:
+        raise ValueError(f"y has {n_columns} columns, expected {n_classes}, the model's classes")
+    if max_label is not None and max_label >= n_classes:
+        raise ValueError(
+            f"y has the label {max_label}, expected 0 to {n_classes - 1}: the model has {n_classes} classes"
+        )
+
+
+def check_lr(lr: float, dtype: np.dtype[Any]) -> Any:
+    """Give the learning rate in a model's dtype: one number, finite and above 0."""
+    try:
+        with np.errstate(over="ignore"):
+            rate = dtype.type(np.nan if np.ma.is_masked(lr) else lr)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"lr is {lr!r}, expected a number above 0") from None
+    if np.ndim(rate) or not np.isfinite(rate) or rate <= 0:
+        raise ValueError(f"lr is {lr!r}, expected a finite number above 0 in {dtype}")
+    return rate
+
+
+def check_order(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Give the samples of an epoch: at least one, each from 0 to n - 1."""
+    refuse_masked(order, "order")
+    if not _is_row(order, np.int64) or order.size == 0:
+        raise ValueError(f"order is {_describe(order)}, expected int64 of shape (n_samples,), at least one")
+    for sample in (int(order.min()), int(order.max())):
+        if not 0 <= sample < n:
+            raise ValueError(f"order has the sample {sample}, expected rows of X: 0 to {n - 1}")
+    return np.asarray(order)
+
+
+def check_losses(losses: NDArray[Any], n_batches: int, order: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Give the place for an epoch's losses: one a batch, writable, and none of the order's memory."""
+    if not _is_row(losses, np.float64) or len(losses) != n_batches or not losses.flags.writeable:
+        raise ValueError(f"losses is {_describe(losses)}, expected writable float64 of shape ({n_batches},)")
+    if np.may_share_memory(losses, order):
+        raise ValueError("losses shares memory with order, expected an array of its own")
+    return np.asarray(losses)
+
+
+def _is_row(array: Any, dtype: DTypeLike) -> bool:
+    return isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype == dtype and array.flags.aligned
+
+
+def _describe(value: Any) -> str:
+    if not isinstance(value, np.ndarray):
+        return f"of type {type(value).__name__}"
+    kind = ("" if value.flags.writeable else "read-only ") + ("" if value.flags.aligned else "unaligned ")
+    return f"{kind}{value.dtype} of shape {value.shape}"
+
+
+def check_weights(
+    weights: Sequence[ArrayLike], shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]
+) -> list[NDArray[Any]]:
+    """Give parameters in a model's dtype: of these shapes, and finite."""
+    if not np.iterable(weights):
+        raise ValueError(f"weights is {weights!r}, expected {len(shapes)} arrays: [W1, b1, W2, b2, …]")
+    given = list(weights)
+    if len(given) != len(shapes):
+        raise ValueError(f"{len(given)} arrays of weights, expected {len(shapes)}: [W1, b1, W2, b2, …]")
+    return [
+        _check_weight(f"weights[{i}]", array, shape, dtype)
+        for i, (array, shape) in enumerate(zip(given, shapes, strict=True))
+    ]
+
+
+def _check_weight(name: str, values: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    array = as_array(values, name)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    with np.errstate(over="ignore"):
+        checked = array.astype(dtype)
+    if not np.isfinite(checked).all():
+        raise ValueError(f"{name} has NaN or infinite elements in {dtype}")
     return checked

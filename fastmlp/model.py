@@ -1,29 +1,24 @@
-"""Multilayer perceptrons that own their parameters and workspaces, check what comes in, and call kernels."""
+"""Multilayer perceptrons: how they are trained, what they say, and how they are kept."""
 
-import contextlib
 import importlib
 import math
 import os
 import threading
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastmlp import kernels
-
-from . import checks
-from .data import DataLoader, prepare_inputs, prepare_labels
+from . import checks, kernels
+from .config import Config, Configured
+from .data import DataLoader
 from .export import safetensors
-
-_FIELDS = ("n_in", "n_out", "w", "w_row", "b", "x", "x_row", "y", "y_row", "dy")
-_LINE = 64  # bytes; arenas start on a cache line, as the kernels' plan wants
-_HUGE_PAGE = 2**21  # bytes; NumPy asks for huge pages in arrays of two of them or more
+from .ops import Operations, check_ops
+from .parameters import Arena
 
 
-class MLP:
+class MLP(Configured):
     """A multilayer perceptron: linear layers with ReLU between them, softmax with cross-entropy at the end.
 
     Parameters
@@ -60,101 +55,23 @@ class MLP:
         class_names: Sequence[str] | None = None,
         seed: Any = None,
         dtype: DTypeLike = np.float32,
-        ops: ModuleType = kernels,
+        ops: Operations = kernels,
     ) -> None:
-        self._set_up(sizes, scale, image_shape, class_names, dtype, ops)
+        self._set_up(checks.check_config(sizes, dtype, scale, image_shape, class_names), ops)
         rng = np.random.default_rng(seed)
-        for w, _ in self._parameters():
-            w[...] = rng.standard_normal(w.shape) * math.sqrt(2 / len(w))
+        self._arena.write(
+            rng.standard_normal(shape) * math.sqrt(2 / shape[0]) if len(shape) == 2 else np.zeros(shape)
+            for shape in self._arena.shapes
+        )
 
-    def _set_up(
-        self,
-        sizes: Sequence[int],
-        scale: float,
-        image_shape: Sequence[int] | None,
-        class_names: Sequence[str] | None,
-        dtype: DTypeLike,
-        ops: ModuleType,
-    ) -> None:
-        """Check the configuration and make parameters, all zero."""
-        self.sizes = checks.check_sizes(sizes)
-        self.dtype = checks.check_dtype(dtype)
-        self.scale = checks.check_scale(scale, self.dtype)
-        self.image_shape = checks.check_image_shape(image_shape, self.n_in)
-        self.class_names = checks.check_class_names(class_names, self.n_classes)
-        self.ops = ops
-        self._training = threading.Lock()
-        self._scale = self.dtype.type(self.scale)
-        self._n_rows = 0
-        self._arena = np.zeros(0, self.dtype)
-        self._gradients: NDArray[Any] | None = None  # made by the first backward
+    def _set_up(self, config: Config, ops: Operations) -> None:
+        """Make parameters, all zero."""
+        self._config, self._ops = config, check_ops(ops)
+        self._scale = config.dtype.type(config.scale)
+        self._arena = Arena(self._ops, config.sizes, config.dtype)
+        self._lock = threading.Lock()
         self._forward_rows = 0  # rows of the forward pass that backward may follow; 0: none
-        self._stepped_from = False  # gradients are there for a step
-        self._reserve(1)
-
-    @property
-    def n_in(self) -> int:
-        """Features of a sample."""
-        return self.sizes[0]
-
-    @property
-    def n_classes(self) -> int:
-        """Classes, the width of the output."""
-        return self.sizes[-1]
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False))
-
-    def __repr__(self) -> str:
-        """Name the class, the widths and the dtype."""
-        return f"{type(self).__name__}({list(self.sizes)}, scale={self.scale:g}, dtype={self.dtype})"
-
-    def summary(self) -> str:
-        """Describe the layers: a line each, with shapes and numbers of parameters."""
-        pairs = list(zip(self.sizes, self.sizes[1:], strict=False))
-        lines = [f"{'layer':<16}{'weights':>16}{'parameters':>14}"]
-        for i, (n_in, n_out) in enumerate(pairs):
-            kind = "Linear + ReLU" if i < len(pairs) - 1 else "Linear + softmax"
-            lines.append(f"{kind:<16}{f'{n_in} x {n_out}':>16}{(n_in + 1) * n_out:>14,}")
-        lines.append(f"{'total':<16}{'':>16}{self.n_parameters:>14,}")
-        return "\n".join(lines)
-
-    # --- memory ------------------------------------------------------------------------------------------
-
-    def _reserve(self, n_rows: int) -> None:
-        """Have workspaces for batches of n_rows; they only grow."""
-        if n_rows <= self._n_rows:
-            return
-        table, size = self.ops.plan(self.sizes, n_rows, self.dtype)
-        n_parameters = int(table[0]["x"])
-        arena = _aligned_zeros(size, self.dtype)
-        arena[:n_parameters] = self._arena[:n_parameters] if self._n_rows else 0
-        self._table, self._arena, self._n_rows = table, arena, n_rows
-        self._forward_rows = 0
-
-    def _parameters(self, memory: NDArray[Any] | None = None) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """Views of w and b of each layer, or of their gradients in another array of that layout."""
-        arena = self._arena if memory is None else memory
-        return [
-            (_matrix(arena, w, n_in, n_out, w_row), arena[b : b + n_out])
-            for n_in, n_out, w, w_row, b in self._table[["n_in", "n_out", "w", "w_row", "b"]].tolist()
-        ]
-
-    def _activations(self, n_rows: int) -> list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
-        """Views of x, y and dy of each layer for a batch of n_rows."""
-        views = []
-        arena = self._arena
-        for n_in, n_out, _, _, _, x, x_row, y, y_row, dy in self._table[list(_FIELDS)].tolist():
-            views.append(
-                (
-                    _matrix(arena, x, n_rows, n_in, x_row),
-                    _matrix(arena, y, n_rows, n_out, y_row),
-                    _matrix(arena, dy, n_rows, n_out, y_row),
-                )
-            )
-        return views
+        self._has_gradients = False  # for a step
 
     # --- training, step by step --------------------------------------------------------------------------
 
@@ -173,32 +90,23 @@ class MLP:
         FloatingPointError
             The loss is not finite: training has diverged.
         """
-        inputs = prepare_inputs(X)
-        if len(inputs) == 0:
-            raise ValueError(f"X has shape {inputs.shape}: the batch is empty; give at least one row")
-        labels = prepare_labels(y, len(inputs))
-        self._check_inputs(inputs)
-        self._check_labels(labels)
-        with _Exclusive(self._training):
-            self._reserve(len(inputs))
-            self._stepped_from = False
-            layers = self._activations(len(inputs))
-            np.copyto(layers[0][0], inputs, casting="same_kind")
-            first, row = self._table[0][["x", "x_row"]].item()
-            # with the pads, because NumPy makes a buffer for rows that are apart
-            self._arena[first : first + len(inputs) * row] *= self._scale
-            for (w, b), (x, y_now, _) in zip(self._parameters()[:-1], layers[:-1], strict=True):
-                self.ops.linear_relu_forward(x, w, b, y_now)
-            (w, b), (x, logits, dlogits) = self._parameters()[-1], layers[-1]
-            self.ops.linear_forward(x, w, b, logits)
-            losses = np.empty(len(inputs))
-            self.ops.softmax_cross_entropy(logits, labels, dlogits, losses)
+        inputs, labels = checks.check_batch(X, y, self.n_in, self.n_classes, self._scale, self._ops)
+        batch = len(inputs)
+        with self._alone():
+            self._forward_rows, self._has_gradients = 0, False
+            self._arena.reserve(batch)
+            self._arena.load(inputs, self._scale)
+            *hidden, last = self._arena.layers(batch)
+            for layer in hidden:
+                self._ops.linear_relu_forward(layer.x, layer.w, layer.b, layer.y)
+            self._ops.linear_forward(last.x, last.w, last.b, last.y)
+            losses = np.empty(batch)
+            self._ops.softmax_cross_entropy(last.y, labels, last.dy, losses)
             # one after the other, as an epoch adds them: np.sum would add in pairs
-            loss = float(np.add.accumulate(losses)[-1]) / len(inputs)
+            loss = float(np.add.accumulate(losses)[-1]) / batch
             if not math.isfinite(loss):
-                self._forward_rows = 0
                 raise FloatingPointError(f"the loss is {loss}; a smaller learning rate may help")
-            self._forward_rows = len(inputs)
+            self._forward_rows = batch
             return loss
 
     def backward(self) -> None:
@@ -209,23 +117,18 @@ class MLP:
         RuntimeError
             There was no forward pass since the model was made or since the last backward pass.
         """
-        with _Exclusive(self._training):
+        with self._alone():
             if not self._forward_rows:
                 raise RuntimeError("backward follows a forward pass: call forward(X, y) first")
-            if self._gradients is None:
-                self._gradients = _aligned_zeros(int(self._table[0]["x"]), self.dtype)
-            layers = self._activations(self._forward_rows)
-            gradients = self._parameters(self._gradients)
-            last = len(layers) - 1
-            for i in range(last, -1, -1):
-                (w, _), (dw, db), (x, y, dy) = self._parameters()[i], gradients[i], layers[i]
-                dx = layers[i - 1][2] if i else None
-                if i == last:
-                    self.ops.linear_backward(x, w, dy, dx, dw, db)
+            layers, gradients = self._arena.layers(self._forward_rows), self._arena.gradients()
+            for i in reversed(range(len(layers))):
+                (w, _, x, y, dy), (dw, db) = layers[i], gradients[i]
+                dx = layers[i - 1].dy if i else None
+                if i == len(layers) - 1:
+                    self._ops.linear_backward(x, w, dy, dx, dw, db)
                 else:
-                    self.ops.linear_relu_backward(x, w, y, dy, dx, dw, db)
-            self._forward_rows = 0
-            self._stepped_from = True
+                    self._ops.linear_relu_backward(x, w, y, dy, dx, dw, db)
+            self._forward_rows, self._has_gradients = 0, True
 
     def step(self, lr: float) -> None:
         """Move every parameter against its gradient: w = w - lr * dw.
@@ -237,13 +140,13 @@ class MLP:
         ValueError
             lr is not finite or not above 0 in the model's dtype.
         """
-        rate = self._check_lr(lr)
-        with _Exclusive(self._training):
-            if not self._stepped_from or self._gradients is None:
+        rate = checks.check_lr(lr, self.dtype)
+        with self._alone():
+            if not self._has_gradients:
                 raise RuntimeError("step follows a backward pass: call backward() first")
-            for (w, b), (dw, db) in zip(self._parameters(), self._parameters(self._gradients), strict=True):
-                self.ops.sgd_step(w, dw, rate)
-                self.ops.sgd_step(b, db, rate)
+            for pair, gradients in zip(self._arena.parameters(), self._arena.gradients(), strict=True):
+                for array, gradient in zip(pair, gradients, strict=True):
+                    self._ops.sgd_step(array, gradient, rate)
 
     # --- training, an epoch at once ----------------------------------------------------------------------
 
@@ -253,7 +156,7 @@ class MLP:
         Parameters
         ----------
         loader : the prepared data set
-        order : int64, rows of loader.X
+        order : int64 (n_samples,), rows of loader.X, at least one
         lr : learning rate
         losses : float64 (n_batches,), receives the mean loss of each batch as it is known
 
@@ -264,42 +167,46 @@ class MLP:
         Raises
         ------
         ValueError
-            The data set does not fit the model, or lr is bad.
+            The data set does not fit the model, or order, lr or losses is bad.
         FloatingPointError
             A batch's loss or, at the end, a weight is not finite. That batch's step is not taken.
         RuntimeError
             The model is training already.
         """
         self.check_loader(loader)
-        rate = self._check_lr(lr)
-        with _Exclusive(self._training):
-            self._reserve(min(loader.batch_size, len(order)))
-            self._forward_rows, self._stepped_from = 0, False
-            done = self.ops.sgd_epoch(
-                self._arena,
-                self._table,
-                loader.X,
-                loader.y,
-                order,
-                min(loader.batch_size, len(order)),
-                rate,
-                self._scale,
-                loader.masks,
-                np.zeros(1, np.int64),
-                losses,
-            )
+        X, rate = loader.X, checks.check_lr(lr, self.dtype)
+        order = checks.check_order(order, len(X))
+        batch_size = min(loader.batch_size, len(order))
+        losses = checks.check_losses(losses, -(-len(order) // batch_size), order)
+        with self._alone():
+            self._forward_rows, self._has_gradients = 0, False
+            self._arena.reserve(batch_size)
+            memory, table, stop = self._arena.memory, self._arena.table, np.zeros(1, np.int64)
+            data, scalars = (X, loader.y, order, batch_size), (rate, self._scale)
+            done = self._ops.sgd_epoch(memory, table, *data, *scalars, loader.masks, stop, losses)
+            advice = f"a smaller learning rate than {rate:g} may help"
             if done < len(losses):
-                raise FloatingPointError(
-                    f"batch {done}: the loss is {losses[done]}; a smaller learning rate than {lr:g} may help"
-                )
+                raise FloatingPointError(f"batch {done}: the loss is {losses[done]}; {advice}")
             # a weight under a pixel that is always 0 shows in no loss
-            finite, _, _ = self.ops.scan(self._arena[None, : int(self._table[0]["x"])])
-            if not finite:
-                raise FloatingPointError(
-                    f"after batch {done - 1}: weights are not finite; "
-                    f"a smaller learning rate than {lr:g} may help"
-                )
+            if not self._ops.scan(self._arena.block[None])[0]:
+                raise FloatingPointError(f"after batch {done - 1}: weights are not finite; {advice}")
             return done
+
+    def check_loader(self, loader: DataLoader) -> None:
+        """Compare what a loader found in its data set with what the model takes.
+
+        Raises
+        ------
+        ValueError
+            They do not fit.
+        """
+        checks.check_loader(loader, self.n_in, self.n_classes, self._scale, self._ops)
+
+    def _alone(self) -> threading.Lock:
+        """Give the lock of a training call; a second call is an error, not a wait."""
+        if self._lock.locked():
+            raise RuntimeError("this model is being trained by another call; train a copy, or wait for it")
+        return self._lock
 
     # --- inference ---------------------------------------------------------------------------------------
 
@@ -319,15 +226,11 @@ class MLP:
         ValueError
             X does not fit the model.
         """
-        with contextlib.suppress(ValueError):  # what is no array is named by prepare_inputs
-            X = np.asarray(X)
-            X = X[None] if X.ndim == 1 else X
-        inputs = prepare_inputs(X)
-        self._check_inputs(inputs)
-        result = np.empty((len(inputs), self.n_classes), self.dtype)
+        inputs = checks.check_samples(X, self.n_in, self._scale, self._ops)
+        logits = np.empty((len(inputs), self.n_classes), self.dtype)
         if len(inputs):
-            self.ops.infer(self._arena, self._table, inputs, self._scale, result)
-        return result
+            self._ops.infer(self._arena.memory, self._arena.table, inputs, self._scale, logits)
+        return logits
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """Name the likeliest class of each row: int64 (n,). X and errors as for `predict_proba`."""
@@ -364,72 +267,11 @@ class MLP:
             )
         return logits
 
-    # --- the door ----------------------------------------------------------------------------------------
-
-    def check_loader(self, loader: DataLoader) -> None:
-        """Compare what a loader found in its data set with what the model takes; constant time.
-
-        Raises
-        ------
-        ValueError
-            They do not fit.
-        """
-        facts = loader.facts
-        self._check_width(facts.n_features)
-        self._check_values(facts.finite, facts.largest)
-        self._check_classes(facts.n_classes, facts.max_label)
-
-    def _check_inputs(self, X: NDArray[Any]) -> None:
-        self._check_width(X.shape[1])
-        if X.dtype != np.uint8 and X.size:
-            finite, largest, _ = self.ops.scan(X)
-            self._check_values(finite, largest)
-
-    def _check_labels(self, y: NDArray[Any]) -> None:
-        integers = y.ndim == 1
-        self._check_classes(None if integers else y.shape[1], int(y.max()) if integers else None)
-
-    def _check_width(self, n_features: int) -> None:
-        if n_features != self.n_in:
-            raise ValueError(
-                f"X has {n_features} features a row, expected {self.n_in}, the model's input width"
-            )
-
-    def _check_values(self, finite: bool, largest: float) -> None:
-        if not finite:
-            raise ValueError("X has NaN or infinite elements, expected finite numbers; see np.isfinite(X)")
-        with np.errstate(over="ignore"):
-            scaled = self.dtype.type(largest) * self._scale
-        if not np.isfinite(scaled):
-            raise ValueError(
-                f"X reaches {largest:g}, which is infinite in {self.dtype} times the scale {self.scale:g}; "
-                "use a smaller scale or dtype=np.float64"
-            )
-
-    def _check_classes(self, n_columns: int | None, max_label: int | None) -> None:
-        if n_columns is not None and n_columns != self.n_classes:
-            raise ValueError(f"y has {n_columns} columns, expected {self.n_classes}, the model's classes")
-        if max_label is not None and max_label >= self.n_classes:
-            raise ValueError(
-                f"y has the label {max_label}, expected 0 to {self.n_classes - 1}: "
-                f"the model has {self.n_classes} classes"
-            )
-
-    def _check_lr(self, lr: float) -> Any:
-        try:
-            with np.errstate(over="ignore"):
-                rate = self.dtype.type(lr)
-        except (TypeError, ValueError, OverflowError):
-            raise ValueError(f"lr is {lr!r}, expected a number above 0") from None
-        if np.ndim(rate) or not np.isfinite(rate) or rate <= 0:
-            raise ValueError(f"lr is {lr!r}, expected a finite number above 0 in {self.dtype}")
-        return rate
-
     # --- weights and files -------------------------------------------------------------------------------
 
     def get_weights(self) -> list[NDArray[Any]]:
         """Copy the parameters: [W1, b1, W2, b2, …], W (n_in, n_out) and b (n_out,)."""
-        return [np.array(array, order="C") for pair in self._parameters() for array in pair]
+        return self._arena.read()
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Take over parameters in the order of `get_weights`; they are copied.
@@ -439,21 +281,10 @@ class MLP:
         ValueError
             Their number, a shape or a value does not fit; then the model is as before.
         """
-        shapes = [array.shape for pair in self._parameters() for array in pair]
-        if not np.iterable(weights):
-            raise ValueError(f"weights is {weights!r}, expected {len(shapes)} arrays: [W1, b1, W2, b2, …]")
-        given = list(weights)
-        if len(given) != len(shapes):
-            raise ValueError(f"{len(given)} arrays of weights, expected {len(shapes)}: [W1, b1, W2, b2, …]")
-        checked = [
-            _check_weight(f"weights[{i}]", array, shape, self.dtype)
-            for i, (array, shape) in enumerate(zip(given, shapes, strict=True))
-        ]
-        with _Exclusive(self._training):
-            self._forward_rows, self._stepped_from = 0, False
-            targets = [array for pair in self._parameters() for array in pair]
-            for target, new in zip(targets, checked, strict=True):
-                target[...] = new
+        checked = checks.check_weights(weights, self._arena.shapes, self.dtype)
+        with self._alone():
+            self._forward_rows, self._has_gradients = 0, False
+            self._arena.write(checked)
 
     def config(self) -> dict[str, Any]:
         """Describe the model without its weights, as model files hold it."""
@@ -479,7 +310,7 @@ class MLP:
         safetensors.save_model(path, self.config(), self.get_weights())
 
     @staticmethod
-    def load(path: str | os.PathLike, ops: ModuleType = kernels) -> "MLP":
+    def load(path: str | os.PathLike, ops: Operations = kernels) -> "MLP":
         """Read a model from a file that `save` wrote: an object of the class that was saved.
 
         Raises
@@ -497,15 +328,8 @@ class MLP:
         model._restore(config, weights, ops)
         return model
 
-    def _restore(self, config: dict[str, Any], weights: Sequence[ArrayLike], ops: ModuleType) -> None:
-        self._set_up(
-            config["sizes"],
-            config["scale"],
-            config["image_shape"],
-            config["class_names"],
-            config["dtype"],
-            ops,
-        )
+    def _restore(self, config: dict[str, Any], weights: Sequence[ArrayLike], ops: Operations) -> None:
+        self._set_up(checks.check_config(*(config[name] for name in Config._fields)), ops)
         self.set_weights(weights)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -538,45 +362,3 @@ class DigitsClassifier(MLP):
         if in_features == 784:
             mlp_options.setdefault("image_shape", (28, 28))
         super().__init__([in_features, *hidden, n_classes], **mlp_options)
-
-
-class _Exclusive:
-    """Hold a model for one training call; a second one is an error, not a wait."""
-
-    def __init__(self, lock: threading.Lock) -> None:
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise RuntimeError("this model is being trained by another call; train a copy, or wait for it")
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
-
-
-def _aligned_zeros(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    # a large arena starts on a huge page, where there are such: walking page tables would cost a tenth
-    line = _LINE if size * dtype.itemsize < _HUGE_PAGE // 4 else _HUGE_PAGE
-    memory = np.zeros(size + 2 * line // dtype.itemsize, dtype)
-    first = -memory.ctypes.data % line // dtype.itemsize
-    return memory[first : first + size]
-
-
-def _matrix(arena: NDArray[Any], offset: int, n_rows: int, width: int, row: int) -> NDArray[Any]:
-    return arena[offset : offset + n_rows * row].reshape(n_rows, row)[:, :width]
-
-
-def _check_weight(name: str, values: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    try:
-        array = np.asarray(values)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"{name} is no array ({error}), expected shape {shape}") from error
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} has dtype {array.dtype}, expected real numbers")
-    if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
-    with np.errstate(over="ignore"):
-        checked = array.astype(dtype)
-    if not np.isfinite(checked).all():
-        raise ValueError(f"{name} has NaN or infinite elements in {dtype}")
-    return checked

@@ -1,4 +1,4 @@
-"""MNIST, and IDX files of it and of the sets made after it: raw, gzip-compressed, or in a zip archive."""
+"""IDX files, as MNIST and the sets made after it come in: raw, gzip-compressed, or in a zip archive."""
 
 import contextlib
 import gzip

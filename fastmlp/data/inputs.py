@@ -1,11 +1,13 @@
 """Inputs as the kernels take them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _TAKEN = frozenset(map(np.dtype, (np.uint8, np.float32, np.float64)))  # what the kernels take as it is
+_PLAIN = (int, float, complex, str, bytes, np.generic)  # what holds no masked element
 
 
 def prepare_inputs(X: ArrayLike) -> NDArray[Any]:
@@ -23,7 +25,7 @@ def prepare_inputs(X: ArrayLike) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        X is not two-dimensional, or does not hold real numbers.
+        X is not two-dimensional, has masked elements, or does not hold real numbers.
     """
     array = X if type(X) is np.ndarray and X.ndim and X.dtype in _TAKEN else as_array(X, "X")
     if array.ndim == 1:
@@ -47,7 +49,8 @@ def _input_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
-    """Give an array of one dimension or more that holds real numbers."""
+    """Give an array of one dimension or more that holds real numbers, none of them masked."""
+    refuse_masked(values, name)
     try:
         array = np.asarray(values)
     except ValueError as error:  # rows of different lengths
@@ -61,3 +64,18 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
             f"{name} is the single number {array}, expected an array with an entry for each sample"
         )
     return array
+
+
+def refuse_masked(values: Any, name: str) -> None:
+    """Raise ValueError where an array, or one in a list, has masked elements: NumPy would drop the mask."""
+    if isinstance(values, np.ma.MaskedArray):
+        if np.ma.is_masked(values):
+            raise ValueError(
+                f"{name} has masked elements, which have no value: "
+                f"leave out the rows that hold them, or fill them, as in {name}.filled(0)"
+            )
+    elif isinstance(values, Sequence) and not isinstance(values, str | bytes):
+        if all(issubclass(kind, _PLAIN) for kind in set(map(type, values))):
+            return  # at once, for rows of many numbers
+        for i, value in enumerate(values):
+            refuse_masked(value, f"{name}[{i}]")

@@ -3,10 +3,14 @@
 import operator
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import kernels
+from fastmlp.ops import Operations, check_ops
 
 from .inputs import prepare_inputs
 from .labels import prepare_labels
@@ -48,17 +52,16 @@ def create_batches(
     return DataLoader(X, y, batch_size, shuffle, seed).batches()
 
 
-class Facts(NamedTuple):
+@dataclass(frozen=True)
+class Facts:
     """What one pass over a data set found; a model compares itself with it in constant time."""
 
-    n_samples: int
     n_features: int
     finite: bool  # all of X
     largest: float  # |x|
     density: float  # share of X that is not 0
     n_classes: int | None  # columns of y; None for integer labels
-    min_label: int | None  # None for rows
-    max_label: int | None
+    max_label: int | None  # None for rows
 
 
 class DataLoader:
@@ -80,10 +83,14 @@ class DataLoader:
 
     Attributes
     ----------
-    X, y : the prepared arrays; y is int64 (n,) or float64 (n, n_classes)
+    X, y : the prepared arrays; y is int64 (n,) or float64 (n, n_classes), read-only
+    batch_size, shuffle, drop_last : as they were given
     facts : Facts
-    masks : uint64, (n, ceil(n_features / 64)), a bit set where X is not 0; or (0, 0), skipping no zeros.
-        FASTMLP_SKIP_ZEROS, read when the loader is made, decides: on, off, or auto, which goes by density
+    masks : uint64, (n, ceil(n_features / 64)), read-only, a bit set where X is not 0; or (0, 0), skipping no
+        zeros. FASTMLP_SKIP_ZEROS, read when the loader is made, decides: on, off, or auto, which goes by
+        density
+
+    No attribute can be set. The first model that trains makes facts and masks, with its own operations.
 
     Raises
     ------
@@ -103,24 +110,71 @@ class DataLoader:
         seed: Seed = None,
         drop_last: bool = False,
     ) -> None:
-        self.X = prepare_inputs(X)
-        if self.X.size == 0:
-            raise ValueError(f"X has shape {self.X.shape}, expected at least one sample and one feature")
-        self.y = prepare_labels(y, len(self.X))
-        self.batch_size = _check_batch_size(batch_size)
-        self.shuffle = shuffle
-        self.drop_last = drop_last
+        self._X = prepare_inputs(X).view()  # whose shape nobody else can change
+        if self._X.size == 0:
+            raise ValueError(f"X has shape {self._X.shape}, expected at least one sample and one feature")
+        self._y = prepare_labels(y, len(self._X))
+        self._batch_size = _check_batch_size(batch_size)
+        self._shuffle = bool(shuffle)
+        self._drop_last = bool(drop_last)
         if len(self) == 0:
-            raise ValueError(f"drop_last leaves no batch: {len(self.X)} samples, batch_size {batch_size}")
+            raise ValueError(f"drop_last leaves no batch: {len(self._X)} samples, batch_size {batch_size}")
         self._seed = _check_seed(seed)
         self._n_passes = 0
-        self.facts = _find_facts(self.X, self.y)
-        self.masks = _make_masks(self.X, self.facts.density)
+        self._skip_zeros = _asked_to_skip_zeros()
+        self._prepared: tuple[Facts, NDArray[np.uint64]] | None = None
+        self._y.flags.writeable = False
+
+    @property
+    def X(self) -> NDArray[Any]:
+        """The prepared inputs."""
+        return self._X.view()
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """The prepared labels."""
+        return self._y.view()
+
+    @property
+    def batch_size(self) -> int:
+        """Samples a batch."""
+        return self._batch_size
+
+    @property
+    def shuffle(self) -> bool:
+        """Whether each pass has a new random order."""
+        return self._shuffle
+
+    @property
+    def drop_last(self) -> bool:
+        """Whether a smaller last batch is left out."""
+        return self._drop_last
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of X and y; found by the kernels if nobody has asked before."""
+        return self.prepare(kernels)[0]
+
+    @property
+    def masks(self) -> NDArray[np.uint64]:
+        """Where X is not 0; made as the facts are."""
+        return self.prepare(kernels)[1].view()
+
+    def prepare(self, ops: Operations) -> tuple[Facts, NDArray[np.uint64]]:
+        """Give facts and masks, made by these operations unless they have been made before."""
+        if self._prepared is None:
+            ops = check_ops(ops)
+            facts = _find_facts(self._X, self._y, ops)
+            skip = self._skip_zeros == "on" or self._skip_zeros == "auto" and facts.density < _SKIP_BELOW
+            masks = _make_masks(self._X, ops) if skip else np.empty((0, 0), np.uint64)
+            masks.flags.writeable = False
+            self._prepared = facts, masks
+        return self._prepared
 
     def __len__(self) -> int:
         """Return the number of batches a pass."""
-        whole, rest = divmod(len(self.X), self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
+        whole, rest = divmod(len(self._X), self._batch_size)
+        return whole + (rest > 0 and not self._drop_last)
 
     def __iter__(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """Begin a pass that gives fresh arrays."""
@@ -128,46 +182,45 @@ class DataLoader:
 
     def next_order(self) -> NDArray[np.int64]:
         """Begin a pass: return its samples in order, int64, without those that `drop_last` leaves out."""
-        n = len(self.X)
-        order = epoch_order(n, self._pass_seed()) if self.shuffle else np.arange(n, dtype=np.int64)
+        n = len(self._X)
+        order = epoch_order(n, self._pass_seed()) if self._shuffle else np.arange(n, dtype=np.int64)
         self._n_passes += 1
-        return order[: len(self) * self.batch_size]
+        return order[: len(self) * self._batch_size]
 
-    def batches(self, reuse: bool = False) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Begin a pass over (X_batch, y_batch).
-
-        Parameters
-        ----------
-        reuse : give views of one pair of arrays, each batch overwriting the one before
-        """
-        order = (
-            self.next_order()
-        )  # here, not in the generator: a pass counts before its first batch is asked for
-        return self._gather_batches(order, reuse)
-
-    def _gather_batches(
-        self, order: NDArray[np.int64], reuse: bool
-    ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        n_rows = min(self.batch_size, len(order))
-        buffers = [np.empty((n_rows, *a.shape[1:]), a.dtype) for a in (self.X, self.y)] if reuse else None
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
-            if buffers is None:
-                yield self.X[rows], self.y[rows]
-            else:
-                yield _gather(self.X, rows, buffers[0]), _gather(self.y, rows, buffers[1])
+    def batches(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """Begin a pass over (X_batch, y_batch), fresh arrays."""
+        order = self.next_order()  # here, for a pass counts before its first batch is asked for
+        starts = range(0, len(order), self._batch_size)
+        batches = (order[start : start + self._batch_size] for start in starts)
+        return ((self._X[rows], self._y[rows]) for rows in batches)
 
     def _pass_seed(self) -> Sequence[int] | np.random.Generator:
         if isinstance(self._seed, np.random.Generator):
             return self._seed
         return [*self._seed, self._n_passes]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what a copy needs to go on from the same pass; it makes facts and masks anew."""
+        return {**self.__dict__, "_prepared": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over such a state, or one of 0.1, whose attributes could be set and held facts and masks."""
+        if "masks" in state:
+            names = ("X", "y", "batch_size", "shuffle", "drop_last", "_seed", "_n_passes")
+            skip_zeros = "on" if state["masks"].size else "off"
+            state = {f"_{name.lstrip('_')}": state[name] for name in names}
+            state |= {"_skip_zeros": skip_zeros, "_prepared": None}
+        self.__dict__.update(state)
+        self._y.flags.writeable = False
+
 
 def _check_batch_size(batch_size: int) -> int:
     try:
         checked = operator.index(batch_size)
     except TypeError:
-        raise TypeError(f"batch_size is {batch_size!r}, expected a whole number") from None
+        checked = None
+    if checked is None or isinstance(batch_size, bool):  # True would be batches of one
+        raise TypeError(f"batch_size is {batch_size!r}, expected a whole number")
     if checked < 1:
         raise ValueError(f"batch_size is {batch_size}, expected at least 1")
     return checked
@@ -189,45 +242,27 @@ def _check_seed(seed: Seed) -> list[int] | np.random.Generator:
     return numbers
 
 
-def _find_facts(X: NDArray[Any], y: NDArray[Any]) -> Facts:
-    from fastmlp import kernels  # late, so that files can be read without Numba
+def _asked_to_skip_zeros() -> str:
+    asked = os.environ.get("FASTMLP_SKIP_ZEROS") or "auto"
+    if asked not in ("auto", "on", "off"):
+        raise ValueError(f"FASTMLP_SKIP_ZEROS is {asked!r}; set it to auto, on or off, or unset it")
+    return asked
 
-    finite, largest, density = kernels.scan(X)
+
+def _find_facts(X: NDArray[Any], y: NDArray[Any], ops: Operations) -> Facts:
+    finite, largest, density = ops.scan(X)
     integers = y.ndim == 1
     return Facts(
-        n_samples=X.shape[0],
         n_features=X.shape[1],
         finite=bool(finite),
         largest=float(largest),
         density=float(density),
         n_classes=None if integers else y.shape[1],
-        min_label=int(y.min()) if integers else None,
         max_label=int(y.max()) if integers else None,
     )
 
 
-def _make_masks(X: NDArray[Any], density: float) -> NDArray[np.uint64]:
-    from fastmlp import kernels
-
-    if not _skips_zeros(density):
-        return np.empty((0, 0), np.uint64)
+def _make_masks(X: NDArray[Any], ops: Operations) -> NDArray[np.uint64]:
     masks = np.empty((X.shape[0], -(-X.shape[1] // 64)), np.uint64)
-    kernels.zero_masks(X, masks)
+    ops.zero_masks(X, masks)
     return masks
-
-
-def _skips_zeros(density: float) -> bool:
-    asked = os.environ.get("FASTMLP_SKIP_ZEROS") or "auto"
-    if asked not in ("auto", "on", "off"):
-        raise ValueError(f"FASTMLP_SKIP_ZEROS is {asked!r}; set it to auto, on or off, or unset it")
-    return asked == "on" or asked == "auto" and density < _SKIP_BELOW
-
-
-def _gather(source: NDArray[Any], rows: NDArray[np.int64], buffer: NDArray[Any]) -> NDArray[Any]:
-    batch = buffer[: len(rows)]
-    if source.flags.c_contiguous:
-        # the default mode would make a copy of the batch
-        np.take(source, rows, axis=0, out=batch, mode="clip")
-    else:
-        batch[...] = source[rows]  # np.take would make a copy of the whole source
-    return batch

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.files import safe_write
+from fastmlp.kernels.core import machine
 
 from .idx import read_whole
 
@@ -44,8 +45,6 @@ def load_mnist() -> tuple[NDArray[np.uint8], ...]:
     ValueError
         A shipped file is damaged.
     """
-    from fastmlp.kernels.core import machine  # late, so that IDX files are read without Numba
-
     try:
         folder = machine.cache_folder() / "mnist"
     except RuntimeError:  # there is no home directory

@@ -75,4 +75,5 @@ def make_loader(X: Any, y: Any, batch_size: Any, shuffle: Any, seed: Any) -> Dat
 
 
 def total(losses: NDArray[Any]) -> float:
+    """Sum an epoch's losses."""
     return float(losses.sum())

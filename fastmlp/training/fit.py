@@ -64,9 +64,7 @@ def fit(
     test = None if validation_data is None else _make_test_loader(model, validation_data)
     history = History()
     callbacks = list(callbacks)
-    # a program without a console has no stderr
-    shown = sys.stderr is not None and sys.stderr.isatty() if progress == "auto" else progress
-    bar = None
+    shown, bar = _wants_bar(progress), None
     try:
         if shown:
             bar = Bar(len(loader), epochs)
@@ -77,16 +75,17 @@ def fit(
             if bar:
                 bar.follow(losses)
             seconds = _timed_epoch(model, loader, rate, losses, epoch)
+            loss = total(losses)
             record = Record(
                 epoch=epoch,
-                loss=total(losses),
-                mean_loss=total(losses) / len(losses),
+                loss=loss,
+                mean_loss=loss / len(losses),
                 f1_train=evaluate(model, loader.X, loader.y) if score_train else None,
                 f1_test=evaluate(model, test.X, test.y) if test else None,
                 seconds=seconds,
             )
             history.records.append(record)
-            if any([callback(record) is True for callback in callbacks]):
+            if any([_is_true(callback(record)) for callback in callbacks]):
                 break
     except KeyboardInterrupt:
         history.interrupted = True
@@ -94,6 +93,20 @@ def fit(
         if bar:
             bar.close()
     return history
+
+
+def _wants_bar(progress: bool | Literal["auto"]) -> bool:
+    if not isinstance(progress, str):
+        return bool(progress)
+    if progress != "auto":
+        raise ValueError(f"progress is {progress!r}, expected True, False or 'auto'")
+    return sys.stderr is not None and sys.stderr.isatty()  # a program without a console has no stderr
+
+
+def _is_true(answer: Any) -> bool:
+    """Whether a callback's answer is True, be it Python's, or a single one of an array library's."""
+    scalar = getattr(answer, "shape", None) == () and str(getattr(answer, "dtype", "")).endswith("bool")
+    return answer is True or scalar and bool(answer)
 
 
 def _timed_epoch(model: MLP, loader: DataLoader, lr: float, losses: NDArray[Any], epoch: int) -> float:

@@ -1,0 +1,83 @@
+"""What a model is, but for its weights: a configuration that cannot be changed, and what follows from it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .ops import Operations
+
+
+class Config(NamedTuple):
+    """What `MLP` is made with, each checked."""
+
+    sizes: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float
+    image_shape: tuple[int, ...] | None
+    class_names: tuple[str, ...] | None
+
+
+class Configured:
+    """The attributes of a model that can be read only."""
+
+    _config: Config
+    _ops: Operations
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Widths of the input, of each hidden layer and of the output."""
+        return self._config.sizes
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Float32 or float64, of parameters and of all arithmetic."""
+        return self._config.dtype
+
+    @property
+    def scale(self) -> float:
+        """Factor that inputs are multiplied by."""
+        return self._config.scale
+
+    @property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """Sides of the images that a row of X holds."""
+        return self._config.image_shape
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """A name for each class."""
+        return self._config.class_names
+
+    @property
+    def ops(self) -> Operations:
+        """The operations that compute."""
+        return self._ops
+
+    @property
+    def n_in(self) -> int:
+        """Features of a sample."""
+        return self.sizes[0]
+
+    @property
+    def n_classes(self) -> int:
+        """Classes, the width of the output."""
+        return self.sizes[-1]
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False))
+
+    def __repr__(self) -> str:
+        """Name the class, the widths and the dtype."""
+        return f"{type(self).__name__}({list(self.sizes)}, scale={self.scale:g}, dtype={self.dtype})"
+
+    def summary(self) -> str:
+        """Describe the layers: a line each, with shapes and numbers of parameters."""
+        pairs = list(zip(self.sizes, self.sizes[1:], strict=False))
+        lines = [f"{'layer':<16}{'weights':>16}{'parameters':>14}"]
+        for i, (n_in, n_out) in enumerate(pairs):
+            kind = "Linear + ReLU" if i < len(pairs) - 1 else "Linear + softmax"
+            lines.append(f"{kind:<16}{f'{n_in} x {n_out}':>16}{(n_in + 1) * n_out:>14,}")
+        lines.append(f"{'total':<16}{'':>16}{self.n_parameters:>14,}")
+        return "\n".join(lines)

@@ -1,0 +1,127 @@
+"""Where a model's numbers lie: parameters, gradients and workspaces, as views into its arena.
+
+Only this file and the plan behind it know how a matrix of weights lies there.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .ops import Operations
+
+_Array = NDArray[Any]
+
+_FIELDS = ("n_in", "n_out", "w", "w_row", "b", "x", "x_row", "y", "y_row", "dy")
+_LINE = 64  # bytes; arenas start on a cache line, as the kernels' plan wants
+_HUGE_PAGE = 2**21  # bytes; NumPy asks for huge pages in arrays of two of them or more
+
+
+class Layer(NamedTuple):
+    """Views of a layer: its parameters, and its workspaces for a batch."""
+
+    w: _Array  # (n_in, n_out)
+    b: _Array  # (n_out,)
+    x: _Array  # (batch, n_in); y of the layer before
+    y: _Array  # (batch, n_out)
+    dy: _Array  # (batch, n_out)
+
+
+class Arena:
+    """A model's parameters, all 0 at first, and the workspaces of its training.
+
+    Parameters
+    ----------
+    ops : whose `plan` says where everything lies
+    sizes : widths, from the input to the classes
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    memory : (size,) all of it
+    table : `plan`'s, a record a layer
+    block : memory's part with the parameters and the pads between them, which are 0
+    shapes : of the parameters: [(n_in, n_out), (n_out,), …]
+    """
+
+    def __init__(self, ops: Operations, sizes: Sequence[int], dtype: np.dtype[Any]) -> None:
+        self._plan = lambda n_rows: ops.plan(sizes, n_rows, dtype)
+        pairs = zip(sizes, sizes[1:], strict=False)
+        self.shapes = [shape for n_in, n_out in pairs for shape in ((n_in, n_out), (n_out,))]
+        self._gradients: _Array | None = None  # made when first asked for
+        self._n_rows = 0
+        self.block = np.zeros(0, dtype)
+        self.reserve(1)
+
+    def reserve(self, n_rows: int) -> None:
+        """Have workspaces for batches of n_rows; they only grow, and are lost when they do."""
+        if n_rows <= self._n_rows:
+            return
+        table, size = self._plan(n_rows)
+        memory = _aligned_zeros(size, self.block.dtype)
+        block = memory[: int(table[0]["x"])]
+        block[: len(self.block)] = self.block
+        # whole before it is there, for another thread may predict
+        self.memory, self.table, self.block, self._n_rows = memory, table, block, n_rows
+
+    def layers(self, batch: int) -> list[Layer]:
+        """View every layer for a batch of so many rows."""
+        memory = self.memory
+        return [
+            Layer(
+                _matrix(memory, w, n_in, n_out, w_row),
+                memory[b : b + n_out],
+                _matrix(memory, x, batch, n_in, x_row),
+                _matrix(memory, y, batch, n_out, y_row),
+                _matrix(memory, dy, batch, n_out, y_row),
+            )
+            for n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy in self.table[list(_FIELDS)].tolist()
+        ]
+
+    def parameters(self) -> list[tuple[_Array, _Array]]:
+        """View w and b of every layer."""
+        return self._pairs(self.block)
+
+    def gradients(self) -> list[tuple[_Array, _Array]]:
+        """View the gradients of w and b of every layer, which lie as those do."""
+        if self._gradients is None:
+            self._gradients = _aligned_zeros(len(self.block), self.block.dtype)
+        return self._pairs(self._gradients)
+
+    def _pairs(self, block: _Array) -> list[tuple[_Array, _Array]]:
+        return [
+            (_matrix(block, w, n_in, n_out, w_row), block[b : b + n_out])
+            for n_in, n_out, w, w_row, b in self.table[list(_FIELDS[:5])].tolist()
+        ]
+
+    def load(self, inputs: _Array, scale: Any) -> None:
+        """Write a batch of inputs, times scale, to x of the first layer."""
+        x, row = self.table[0][["x", "x_row"]].item()
+        np.copyto(_matrix(self.memory, x, len(inputs), inputs.shape[1], row), inputs, casting="same_kind")
+        # with the pads, because NumPy makes a buffer for rows that are apart
+        self.memory[x : x + len(inputs) * row] *= scale
+
+    def read(self) -> list[_Array]:
+        """Copy the parameters: [W1, b1, W2, b2, …], plain and in C order."""
+        return [np.array(array, order="C") for pair in self.parameters() for array in pair]
+
+    def write(self, weights: Iterable[_Array]) -> None:
+        """Take over parameters in the order of `read`; pads become 0, where an overflow may have left NaN."""
+        block = np.zeros_like(self.block)
+        targets = [array for pair in self._pairs(block) for array in pair]
+        for target, array in zip(targets, weights, strict=True):
+            target[...] = array
+        self.block[...] = block
+
+
+def _aligned_zeros(size: int, dtype: np.dtype[Any]) -> _Array:
+    # a large arena starts on a huge page, where there are such: walking page tables would cost a tenth
+    line = _LINE if size * dtype.itemsize < _HUGE_PAGE // 4 else _HUGE_PAGE
+    memory = np.zeros(size + 2 * line // dtype.itemsize, dtype)
+    first = -memory.ctypes.data % line // dtype.itemsize
+    return memory[first : first + size]
+
+
+def _matrix(memory: _Array, offset: int, n_rows: int, width: int, row: int) -> _Array:
+    return memory[offset : offset + n_rows * row].reshape(n_rows, row)[:, :width]

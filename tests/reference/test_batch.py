@@ -1,0 +1,34 @@
+"""What the reference does with a batch: its data and its layers."""
+
+import numpy as np
+import pytest
+from problems import make_problem
+
+from fastmlp.reference.batch import backward_and_step, forward, load_batch
+from fastmlp.reference.memory import layers
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("x_dtype", [np.uint8, np.float32, np.float64])
+def test_a_batch_is_converted_then_scaled(dtype, x_dtype):
+    x = np.array([[0, 3], [255, 7]], x_dtype)
+    out = np.empty((2, 2), dtype)
+    load_batch(x, dtype(1 / 255), out)
+    assert np.array_equal(out, x.astype(dtype) * dtype(1 / 255))
+
+
+def test_layers_run_forward_and_step_backward():
+    arena, table, x, _ = make_problem((3, 4, 2), 5)
+    first, last = views = layers(arena, table, 5)
+    load_batch(x, 1.0, first.x)
+    forward(views)
+    assert np.array_equal(first.y, np.maximum(x @ first.w + first.b, 0))
+    assert np.array_equal(last.y, first.y @ last.w + last.b)
+    last.dy[...] = np.arange(10).reshape(5, 2)
+    w, b = [layer.w.copy() for layer in views], [layer.b.copy() for layer in views]
+    dz = np.where(first.y > 0, last.dy @ w[1].T, 0)  # by the weights before their step
+    backward_and_step(views, 0.5)
+    assert np.array_equal(last.w, w[1] - 0.5 * (first.y.T @ last.dy))
+    assert np.array_equal(last.b, b[1] - 0.5 * last.dy.sum(axis=0))
+    assert np.array_equal(first.w, w[0] - 0.5 * (x.T @ dz))
+    assert np.array_equal(first.b, b[0] - 0.5 * dz.sum(axis=0))
