@@ -120,23 +120,23 @@ def test_a_full_disk_costs_one_warning_and_no_result(tmp_path):
 BESIDE = """
 import threading
 import numpy as np
-from fastmlp import kernels
+from fastmlp import MLP
 
-pixels, errors, ended = np.ones((3, 5), np.uint8), [], threading.Event()
-kernels.scan(pixels)
+X, errors, ended = np.ones((3, 5), np.uint8), [], threading.Event()
+single, double = (MLP((5, 4, 3), seed=0, dtype=dtype) for dtype in (np.float32, np.float64))
+single.predict(X)
 
 def call():
     try:
         while not ended.is_set():
-            kernels.scan(pixels)
+            single.predict(X)
     except BaseException as error:
         errors.append(error)
 
 callers = [threading.Thread(target=call) for _ in range(2)]
 for caller in callers:
     caller.start()
-for dtype in (np.float32, np.float64):
-    kernels.scan(np.ones((3, 5), dtype))
+double.predict(X)
 ended.set()
 for caller in callers:
     caller.join()

@@ -134,7 +134,7 @@ LITTLE_STACK = """
 import threading
 import numpy as np
 from fastmlp import MLP, fit, set_num_threads
-threading.stack_size(65536)
+threading.stack_size(32768)
 set_num_threads(2)
 rng = np.random.default_rng(0)
 X, y = rng.random((512, 700)), rng.integers(0, 10, 512)

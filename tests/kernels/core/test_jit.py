@@ -12,7 +12,7 @@ from products import kernel_of
 from trees import copy_tree, edit, python
 
 from fastmlp import kernels
-from fastmlp.kernels.core import jit, machine, tile
+from fastmlp.kernels.core import jit, machine, threads, tile
 
 STEP = """
 import numpy as np
@@ -225,6 +225,29 @@ arenas.Network((20, 40, 3), 9).train(x, labels)
 (assembly,) = epoch._sgd_epoch.dispatcher.inspect_asm().values()
 print(assembly)
 """
+FRAMES = """
+import re
+import arenas
+import numpy as np
+from fastmlp import kernels
+from fastmlp.kernels import epoch, inference, linear
+x, labels = arenas.draw(9, (20, 40, 30, 3))
+network = arenas.Network((20, 40, 30, 3), 9)
+network.train(x, labels)
+network.infer(x)
+kernels.linear_backward(*(np.ones((9, 9), np.float32) for _ in range(5)), np.ones(9, np.float32))
+for entry in (epoch._sgd_epoch, inference._infer, linear._linear_backward):
+    (assembly,) = entry.dispatcher.inspect_asm().values()
+    print(sum(int(size) for size in re.findall(r"sub[ql]?\\s+\\$(\\d+), %rsp", assembly)))
+"""
+
+
+@pytest.mark.skipif(not threads.ON_X86, reason="reads the code of x86")
+def test_all_frames_of_compiled_code_together_take_16_kib_of_stack_at_most(tmp_path):
+    sizes = [int(line) for line in run(FRAMES, cache=tmp_path).stdout.split()]
+    assert len(sizes) == 3 and all(0 < size <= 16 * 1024 for size in sizes), sizes
+
+
 AVX512 = pytest.mark.skipif(
     machine.vector_bytes() != 64 or "+avx512f" not in machine.features(), reason="reads the code of AVX-512"
 )
