@@ -8,7 +8,7 @@ from .core.gather import byte_values, fill_values
 from .core.jit import entry
 from .core.simd import address, cast, offset
 
-# Stalls of an epoch after which threads of the default number go on as one: their processors are busy elsewhere.
+# Stalls after which an epoch on the default number of threads goes on as one: others want its processors.
 STALLS_TO_GO_ON_ALONE = 3
 
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data import DataLoader
 from fastmlp.kernels.core import peak
+from fastmlp.model import MLP
 
 from .race import Goal
-from fastmlp.data import DataLoader
-from fastmlp.model import MLP
 
 SIZES, BATCH = (784, 128, 10), 128
 LR = 1e-6  # so small that the hundreds of epochs of a race leave a network as it was

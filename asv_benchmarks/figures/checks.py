@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import kernels, reference
+from fastmlp.data import DataLoader, load_mnist
+from fastmlp.model import MLP
 
 from .cases import (
     BATCH,
@@ -20,8 +22,6 @@ from .cases import (
     unskipping,
 )
 from .race import BenchError, threads
-from fastmlp.data import DataLoader, load_mnist
-from fastmlp.model import MLP
 
 CHECK_LR = 0.1
 CLOSE = 1e-4  # of the largest element: far above what float32 rounds, far below what a mistake does

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastmlp import kernels, reference
+from fastmlp.data import DataLoader, load_mnist, to_one_hot
+from fastmlp.metrics import evaluate
+from fastmlp.model import MLP
 
 from . import notebook_loop
 from .cases import (
@@ -35,9 +38,6 @@ from .race import (
     timed,
     with_blas,
 )
-from fastmlp.data import DataLoader, load_mnist, to_one_hot
-from fastmlp.metrics import evaluate
-from fastmlp.model import MLP
 
 TILE_GOAL = Goal(93, 98)
 STEP_GOALS = {1: Goal(125, 80), 2: Goal(65, 40)}

@@ -18,7 +18,7 @@ from numba.core import caching, config, types
 from . import machine
 
 OPTIONS = {
-    "nogil": True,  # a team's threads run side by side
+    "nogil": True,  # threads run side by side
     "error_model": "numpy",  # x / 0 is infinite, as in NumPy; no branch to raise from a hot loop
     "fastmath": False,  # it may reorder sums and drop NaN; fused multiply-adds are written out instead
 }

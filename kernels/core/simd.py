@@ -61,7 +61,7 @@ class Transposed(NamedTuple):
 
 
 class GatheredRows(NamedTuple):
-    """Rows of a data set: (i, j) is pointer[row_indices[i] * row + j * column]; a byte stands for values[byte]."""
+    """Rows of a data set: (i, j) is pointer[row_indices[i] * row + j * column]; bytes stand for values."""
 
     pointer: Any
     row: int

@@ -14,8 +14,8 @@ from . import machine
 from .jit import kernel
 from .simd import broadcast, offset, row_of, rows_of
 
-# Samples that share the indices of features. With fewer, less is visited in vain, but a tile has fewer chains of
-# sums in flight, and loads more for each of them.
+# Samples that share the indices of features. With fewer, less is visited in vain, but a tile has fewer chains
+# of sums in flight, and loads more for each of them.
 SAMPLES = 2 if machine.vector_registers() == 32 else 4
 FEATURES = 4  # that share the indices of samples; their masks are looked up in bits
 INDICES_HEADER = 8  # elements before the first index

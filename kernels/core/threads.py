@@ -13,10 +13,10 @@ PATIENCE  cycles from which a wait is a stall; thread 0 alone writes it.
 STOP      belongs to the caller, who may write it at any time; thread 0 alone reads it, once a batch.
 
 In Python, `_fates` says of each thread that it has begun or is called off: who sets it first decides, in one
-uninterruptible step, and nobody changes it. `_outcomes` has an entry for each thread that has ended. A region
-has ended when every thread is called off or has an outcome. An interrupt may come on any line of the caller's:
-it sets STOP, calls off who has not begun and waits for the others, who finish their batch; if anybody was
-called off nobody can have passed the first barrier, which is then broken. No lock is held anywhere.
+uninterruptible step, and nobody changes it. `_outcomes` has an entry for each thread that has ended; a region
+has ended when every thread is called off or has one. An interrupt may come on any line of the caller's: it
+sets STOP, calls off who has not begun and waits for the others, who finish their batch; if anybody was called
+off nobody can have passed the first barrier, which is then broken. No lock is held anywhere.
 """
 
 import os
@@ -127,7 +127,7 @@ def _pause(typingctx):
 
 @kernel
 def barrier(sync, n_threads):
-    """Wait until all threads have come here; what each wrote before is then seen by all. False: it is broken."""
+    """Wait until all threads are here; what each wrote before is then seen by all. False if it is broken."""
     if n_threads == 1:
         return True
     counter = address(sync, ARRIVALS, 0)
@@ -197,7 +197,7 @@ def parallel_epoch(body, n_threads, stop, *args):
 
 
 def _run(region, start):
-    """Start a region, wait for its end, and give what came of it, or raise; nothing of it then runs any more."""
+    """Start a region, wait for its end and give what came of it, or raise; then nothing of it runs any more."""
     try:
         start(region)
         region.wait()
@@ -207,16 +207,11 @@ def _run(region, start):
 
 
 class _Region:
-    """One run of a body by n threads; thread 0 is `by_caller`, who runs nothing while it waits, or a new one."""
+    """One run of a body by n threads; `by_caller`: thread 0 is the caller's, who runs nothing in `wait`."""
 
     def __init__(self, body, args, n_threads, stop, by_caller=False):
-        self.body, self.args, self.n_threads, self.stop, self.by_caller = (
-            body,
-            args,
-            n_threads,
-            stop,
-            by_caller,
-        )
+        self.body, self.args, self.n_threads = body, args, n_threads
+        self.stop, self.by_caller = stop, by_caller
         self.sync = _new_sync()
         self.done = np.zeros(8 * n_threads, np.int64)  # a word a thread, each on its own cache line
         self._fates, self._outcomes = {}, {}

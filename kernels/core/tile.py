@@ -1,4 +1,4 @@
-"""The micro-kernel: one register tile of a matrix product, with its prologues and epilogues; and the transpose.
+"""The micro-kernel: one register tile of a matrix product, its prologues and epilogues; and the transpose.
 
 acc[r][v] += splat(A[r, k]) * B[k, v] for k ascending, so that every output is one chain of fused
 multiply-adds, whatever the tile's shape, the vector's width or the number of threads.
@@ -38,7 +38,7 @@ from .sparsity import FEATURES, INDICES_HEADER, SAMPLES
 MANY_REGISTERS = machine.vector_registers() == 32
 ROWS = (8, 4, 2, 1) if MANY_REGISTERS else (6, 4, 2, 1)
 WIDE = 2
-INDEXED_ROWS = {"clamp": (SAMPLES, 1), "step": (FEATURES, 1)}  # as many as share a list of indices
+INDEXED_ROWS = {"clamp": (SAMPLES, 1), "step": (FEATURES, 1)}  # as many as share their indices
 INDEXED_WIDE = 4 if MANY_REGISTERS else 2
 # Of A, which every panel of columns reads again: as much as stays in the L2 cache beside other things.
 BLOCK_BYTES = 1 << 17
@@ -234,7 +234,7 @@ def make_product(epilogue):
 
 
 def make_indexed_product(epilogue):
-    """Make the kernel of a product that skips zeros: as `make_product`, with indices of k for a group of rows.
+    """Make the kernel of a product that skips zeros: as `make_product`, with indices of k for groups of rows.
 
     indices : matrix of int32, a row a group, as `sparsity` has them
     """

@@ -1,4 +1,4 @@
-"""Compiled code on disk: never another version's, never another variant's, and no loss where it cannot be kept."""
+"""Compiled code on disk: never another version's or variant's, and no loss where it cannot be kept."""
 
 import compileall
 import shutil
@@ -21,7 +21,7 @@ LOWER, HIGHER = "fma(splat(-lr), ", "fma(splat(lr), "
 
 
 def step(*dtype, code=STEP, **where):
-    """Step of a vector along a gradient of 1 in a new process, the functions compiled for it, its warnings."""
+    """Step of a vector along a gradient of 1 in a new process; the functions it compiled, and its warnings."""
     child = python("-W", "always", "-c", code, *dtype, **where)
     assert child.returncode == 0, child.stderr
     value, compiled = child.stdout.split()[-2:]

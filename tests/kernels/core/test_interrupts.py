@@ -1,4 +1,4 @@
-"""Ctrl-C on any line of what starts, awaits and ends threads; threads that fail, stall or have little stack."""
+"""Ctrl-C on any line of what starts and ends threads; threads that fail, stall or have little stack."""
 
 import threading
 
