@@ -1,7 +1,8 @@
 """Activations and their derivatives."""
 
 from .core.jit import kernel
-from .core.simd import lanes, load, offset, row_of, store, where_positive
+from .core.matrix import offset, row_of
+from .core.simd import lanes, load, store, where_positive
 
 
 @kernel

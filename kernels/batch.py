@@ -12,20 +12,8 @@ import numpy as np
 from .core import memory
 from .core.gather import data_rows, gather_row, gathered, gathered_transposed, in_place, prefetch_row
 from .core.jit import kernel
-from .core.simd import (
-    VECTOR_BYTES,
-    Matrix,
-    Transposed,
-    cast,
-    convert,
-    lanes,
-    offset,
-    row_of,
-    stack_of,
-    submatrix,
-    transposed,
-    two_vectors,
-)
+from .core.matrix import Matrix, Transposed, cast, offset, row_of, submatrix, transposed
+from .core.simd import VECTOR_BYTES, convert, lanes, stack_of, two_vectors
 from .core.sparsity import BLOCK, FEATURES, SAMPLES, WORD, index_features, index_samples
 from .core.threads import barrier, thread_range
 from .core.tile import INDEXED_WIDE, indexed_product_step, product_step

@@ -6,7 +6,7 @@ from .batch import Batch, forward_backward, load_batch, step_all
 from .core import machine, threads
 from .core.gather import byte_values, fill_values
 from .core.jit import entry
-from .core.simd import address, cast, offset
+from .core.matrix import address, cast, offset
 
 # Stalls after which an epoch on the default number of threads goes on as one: others want its processors.
 STALLS_TO_GO_ON_ALONE = 3

@@ -5,7 +5,8 @@ import numpy as np
 from .core import memory, threads
 from .core.gather import byte_values, data_rows, fill_values, gather_row, gathered, in_place
 from .core.jit import entry
-from .core.simd import Matrix, address, aligned, convert, row_of, rows_of, submatrix
+from .core.matrix import Matrix, address, aligned, row_of, rows_of, submatrix
+from .core.simd import convert
 from .core.sparsity import BLOCK, BLOCK_ROW, SAMPLES, WORD, count_visits, index_features
 from .linear import forward_rows, indexed_forward_rows
 from .scan import mask_row

@@ -7,19 +7,9 @@ import numpy as np
 from .activations import relu_gradient
 from .core import threads
 from .core.jit import entry, kernel
+from .core.matrix import Matrix, Transposed, address, aligned, rows_of, submatrix, transposed
 from .core.memory import LINE, PANEL_ROWS
-from .core.simd import (
-    Matrix,
-    Transposed,
-    address,
-    aligned,
-    convert,
-    lanes,
-    rows_of,
-    submatrix,
-    transposed,
-    two_vectors,
-)
+from .core.simd import convert, lanes, two_vectors
 from .core.sparsity import BLOCK_ROW
 from .core.tile import indexed_product, product, transpose_block
 

@@ -5,20 +5,8 @@ import numpy as np
 from .core import threads
 from .core.jit import entry, kernel
 from .core.math import exp, log
-from .core.simd import (
-    convert,
-    div,
-    keep_first,
-    lanes,
-    larger,
-    largest_lane,
-    load,
-    offset,
-    rows_of,
-    splat,
-    store,
-    sub,
-)
+from .core.matrix import offset, rows_of
+from .core.simd import convert, div, keep_first, lanes, larger, largest_lane, load, splat, store, sub
 
 
 def softmax_cross_entropy(logits, labels, dlogits, losses):

@@ -2,7 +2,8 @@
 
 from .core import threads
 from .core.jit import entry, kernel
-from .core.simd import fma, lanes, load, offset, rows_of, splat, store
+from .core.matrix import offset, rows_of
+from .core.simd import fma, lanes, load, splat, store
 
 
 def sgd_step(w, dw, lr):

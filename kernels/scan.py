@@ -6,7 +6,8 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from .core.jit import entry, kernel
-from .core.simd import address, constant, offset, rows_of
+from .core.matrix import address, offset, rows_of
+from .core.simd import constant
 
 
 def scan(x):

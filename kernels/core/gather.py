@@ -4,17 +4,8 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from .jit import kernel
-from .simd import (
-    VECTOR_BYTES,
-    GatheredColumns,
-    GatheredRows,
-    Matrix,
-    address,
-    convert,
-    lanes,
-    prefetch,
-    stack_of,
-)
+from .matrix import GatheredColumns, GatheredRows, Matrix, address
+from .simd import VECTOR_BYTES, convert, lanes, prefetch, stack_of
 
 LONGEST = 4096  # bytes of a row that is asked for ahead
 N_BYTES = 256  # values of a byte

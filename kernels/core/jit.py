@@ -117,7 +117,7 @@ class _CacheImpl(caching.CompileResultCacheImpl):
 
 
 class _Cache(caching.FunctionCache):
-    """The files of one variant, whose names no other variant's have: processes that compile do not collide."""
+    """The files of one variant, whose names no other's have: processes that compile do not collide."""
 
     _impl_class = _CacheImpl
 

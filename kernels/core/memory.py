@@ -3,7 +3,7 @@
 import numpy as np
 
 from .jit import kernel
-from .simd import Matrix, cast, offset
+from .matrix import Matrix, cast, offset
 from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
 
 # A layer's record. Offsets and row lengths count elements of the model's dtype.

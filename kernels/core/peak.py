@@ -8,20 +8,8 @@ from numba.extending import intrinsic
 
 from . import threads
 from .jit import entry
-from .simd import (
-    I64,
-    VECTOR_BYTES,
-    Matrix,
-    address,
-    constant,
-    fused,
-    load_vector,
-    rows_of,
-    store_vector,
-    transposed,
-    two_vectors,
-    vector_of,
-)
+from .matrix import Matrix, address, rows_of, transposed
+from .simd import I64, VECTOR_BYTES, constant, fused, load_vector, store_vector, two_vectors, vector_of
 from .tile import MANY_REGISTERS, product, product_step
 
 # Chains of fused multiply-adds in flight: at least as many as hide the latency of one on every unit (2 units

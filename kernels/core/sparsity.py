@@ -12,7 +12,8 @@ from numba.extending import intrinsic
 
 from . import machine
 from .jit import kernel
-from .simd import broadcast, offset, row_of, rows_of
+from .matrix import offset, row_of, rows_of
+from .simd import broadcast
 
 # Samples that share the indices of features. With fewer, less is visited in vain, but a tile has fewer chains
 # of sums in flight, and loads more for each of them.

@@ -33,8 +33,8 @@ from numba.extending import intrinsic
 
 from . import machine
 from .jit import entry, kernel
+from .matrix import address
 from .memory import SHARE_UNIT
-from .simd import address
 
 # Spins before a waiting thread gives its processor away: about 20 µs, some two hundred barriers.
 SPINS = 1000
@@ -197,7 +197,7 @@ def parallel_epoch(body, n_threads, stop, *args):
 
 
 def _run(region, start):
-    """Start a region, wait for its end and give what came of it, or raise; then nothing of it runs any more."""
+    """Start a region, wait for its end, and give what came of it or raise; then nothing of it runs."""
     try:
         start(region)
         region.wait()

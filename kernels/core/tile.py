@@ -12,22 +12,18 @@ from numba.extending import intrinsic
 
 from . import machine
 from .jit import kernel
+from .matrix import GatheredRows, Matrix, offset, row_of, submatrix
 from .simd import (
     I32,
     I64,
     VECTOR_BYTES,
-    GatheredRows,
-    Matrix,
     broadcast,
     emit_prefetch,
     first_lanes,
     fused,
     lanes,
     load_vector,
-    offset,
-    row_of,
     store_vector,
-    submatrix,
     vector_of,
 )
 from .sparsity import FEATURES, INDICES_HEADER, SAMPLES

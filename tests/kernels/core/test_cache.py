@@ -21,7 +21,7 @@ LOWER, HIGHER = "fma(splat(-lr), ", "fma(splat(lr), "
 
 
 def step(*dtype, code=STEP, **where):
-    """Step of a vector along a gradient of 1 in a new process; the functions it compiled, and its warnings."""
+    """Step of a vector along a gradient of 1 in a new process, the functions compiled, and warnings."""
     child = python("-W", "always", "-c", code, *dtype, **where)
     assert child.returncode == 0, child.stderr
     value, compiled = child.stdout.split()[-2:]

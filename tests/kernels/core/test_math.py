@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from bounds import unit
 
-from fastmlp.kernels.core import math, simd
+from fastmlp.kernels.core import math, matrix, simd
 from fastmlp.kernels.core.jit import kernel
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -12,9 +12,11 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 @kernel
 def _exp(x, y):
-    start, target = simd.address(x, 0, 0), simd.address(y, 0, 0)
+    start, target = matrix.address(x, 0, 0), matrix.address(y, 0, 0)
     for i in range(0, x.size, simd.lanes(start)):
-        simd.store(math.exp(simd.load(simd.offset(start, i), x.size - i)), simd.offset(target, i), x.size - i)
+        simd.store(
+            math.exp(simd.load(matrix.offset(start, i), x.size - i)), matrix.offset(target, i), x.size - i
+        )
 
 
 def exp(x):

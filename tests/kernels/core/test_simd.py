@@ -1,11 +1,10 @@
-"""Vectors: primitives lane by lane; and matrices: what they hold from an element on."""
+"""Vectors: primitives lane by lane."""
 
 import numpy as np
 import pytest
 from bounds import assert_margins_untouched, framed, framed_output, unit
 
-from fastmlp.kernels.core import simd
-from fastmlp.kernels.core.gather import gathered, gathered_transposed
+from fastmlp.kernels.core import matrix, simd
 from fastmlp.kernels.core.jit import kernel
 
 SIDES = pytest.mark.parametrize(
@@ -17,7 +16,7 @@ SIDES = pytest.mark.parametrize(
 
 @kernel
 def _primitives(a, b, count, out):
-    place = [simd.address(a, 0, 0), simd.address(b, 0, 0)]
+    place = [matrix.address(a, 0, 0), matrix.address(b, 0, 0)]
     va, vb = simd.load(place[0], count), simd.load(place[1], count)
     lanes = simd.lanes(place[0])
     results = (
@@ -33,9 +32,9 @@ def _primitives(a, b, count, out):
     )
     row = 0
     for result in results:
-        simd.store(result, simd.address(out, row, 0), lanes)
+        simd.store(result, matrix.address(out, row, 0), lanes)
         row += 1
-    simd.store(vb, simd.address(out, row, 0), count)
+    simd.store(vb, matrix.address(out, row, 0), count)
 
 
 @SIDES
@@ -74,26 +73,3 @@ def test_comparisons_of_nan_and_zero(dtype, side):
         a[1], b[1] = first, second
         _primitives(a, b, side, out)
         assert out[[3, 4], 1].tolist() == pytest.approx([larger, chosen], nan_ok=True)
-
-
-@kernel
-def _elements(a, row_indices):
-    """The element (1, 2) of a, its transpose, its gathered rows and their transpose, by a submatrix."""
-    whole, values = simd.rows_of(a, 0), simd.address(a, 0, 0)
-    indices = simd.address(row_indices, 0, 0)
-    plain = simd.submatrix(whole, 1, 2)
-    turned = simd.submatrix(simd.transposed(whole), 1, 2)
-    picked = simd.submatrix(gathered(whole, indices, values), 1, 2)
-    picked_turned = simd.submatrix(gathered_transposed(whole, indices, values), 1, 2)
-    return (
-        plain.pointer[0],
-        turned.pointer[0],
-        picked.pointer[picked.row_indices[0] * picked.row],
-        picked_turned.pointer[picked_turned.row_indices[0] * picked_turned.column],
-    )
-
-
-def test_a_submatrix_begins_at_its_element():
-    a, row_indices = framed(np.arange(42.0).reshape(6, 7)), np.array([5, 3, 4])
-    picked = a[row_indices]
-    assert _elements(a, row_indices) == (a[1, 2], a.T[1, 2], picked[1, 2], picked.T[1, 2])

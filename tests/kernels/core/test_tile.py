@@ -5,7 +5,7 @@ import pytest
 from bounds import assert_margins_untouched, framed, framed_output, fused_chain
 from products import gathering_kernel_of, kernel_of
 
-from fastmlp.kernels.core import simd, tile
+from fastmlp.kernels.core import matrix, simd, tile
 from fastmlp.kernels.core.jit import kernel
 
 SIDES = pytest.mark.parametrize(
@@ -17,7 +17,7 @@ SIDES = pytest.mark.parametrize(
 
 @kernel
 def _transpose(source, rows, columns, target):
-    tile.transpose_block(simd.rows_of(source, 0), rows, columns, simd.rows_of(target, 0))
+    tile.transpose_block(matrix.rows_of(source, 0), rows, columns, matrix.rows_of(target, 0))
 
 
 @SIDES

@@ -1,0 +1,133 @@
+"""Matrices and addresses as values in compiled code."""
+
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from .jit import kernel
+
+I64 = ir.IntType(64)
+
+
+@intrinsic
+def address(typingctx, array, i, j):
+    """Pointer to `array[i, j]`; for a 1-D array to `array[i]`, where j is not looked at."""
+    result = types.CPointer(array.dtype)
+
+    def generate(context, builder, signature, args):
+        view = context.make_array(array)(context, builder, args[0])
+        place = builder.ptrtoint(view.data, I64)
+        for stride, index in zip(cgutils.unpack_tuple(builder, view.strides), args[1:], strict=False):
+            place = builder.add(place, builder.mul(stride, index))
+        return builder.inttoptr(place, context.get_value_type(result))
+
+    return result(array, types.intp, types.intp), generate
+
+
+@intrinsic
+def offset(typingctx, pointer, n):
+    """Pointer n elements further on."""
+
+    def generate(context, builder, signature, args):
+        return builder.gep(args[0], [args[1]])
+
+    return pointer(pointer, types.intp), generate
+
+
+@intrinsic
+def aligned(typingctx, pointer):
+    """Pointer at or behind this one, by less than 64 bytes, to the start of a cache line."""
+
+    def generate(context, builder, signature, args):
+        place = builder.and_(builder.add(builder.ptrtoint(args[0], I64), I64(63)), I64(-64))
+        return builder.inttoptr(place, args[0].type)
+
+    return pointer(pointer), generate
+
+
+@intrinsic
+def cast(typingctx, pointer, dtype):
+    """The same address as a pointer to elements of another dtype, such as np.float64."""
+    result = types.CPointer(dtype.instance_type)
+
+    def generate(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(result))
+
+    return result(pointer, dtype), generate
+
+
+class Matrix(NamedTuple):
+    """A matrix as one value in compiled code: element (i, j) is pointer[i * row + j * column].
+
+    A row's elements lie side by side; column is 0 instead of 1 where every panel of columns is the same.
+    """
+
+    pointer: Any
+    row: int
+    column: int
+
+
+class Transposed(NamedTuple):
+    """The transpose of a matrix: row is 1 as column is there, which a product's code relies on."""
+
+    pointer: Any
+    row: int
+    column: int
+
+
+class GatheredRows(NamedTuple):
+    """Rows of a data set: (i, j) is pointer[row_indices[i] * row + j * column]; bytes stand for values."""
+
+    pointer: Any
+    row: int
+    column: int
+    row_indices: Any
+    values: Any
+
+
+class GatheredColumns(NamedTuple):
+    """The transpose of gathered rows: element (i, j) is pointer[i * row + row_indices[j] * column]."""
+
+    pointer: Any
+    row: int
+    column: int
+    row_indices: Any
+    values: Any
+
+
+@intrinsic
+def submatrix(typingctx, a, row, column):
+    """What a matrix, gathered or not, holds from (row, column) on."""
+
+    def generate(context, builder, signature, args):
+        whole, *steps = args
+        pointer, *strides = [builder.extract_value(whole, i) for i in range(3)]
+        gathered = {GatheredRows: 0, GatheredColumns: 1}.get(a.instance_class)
+        for direction in {0, 1} - {gathered}:
+            pointer = builder.gep(pointer, [builder.mul(steps[direction], strides[direction])])
+        if gathered is not None:
+            indices = builder.gep(builder.extract_value(whole, 3), [steps[gathered]])
+            whole = builder.insert_value(whole, indices, 3)
+        return builder.insert_value(whole, pointer, 0)
+
+    return a(a, types.intp, types.intp), generate
+
+
+@kernel
+def rows_of(array, first):
+    """Matrix of the rows of a 2-D array from `first` on, whose elements lie side by side."""
+    return Matrix(address(array, first, 0), array.strides[0] // array.itemsize, 1)
+
+
+@kernel
+def transposed(a):
+    """The transpose of a matrix."""
+    return Transposed(a.pointer, a.column, a.row)
+
+
+@kernel
+def row_of(a, i):
+    """Pointer to row i of a matrix."""
+    return offset(a.pointer, i * a.row)
