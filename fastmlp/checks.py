@@ -114,7 +114,7 @@ def check_inputs(X: ArrayLike, n_in: int, scale: Any, ops: Operations) -> NDArra
 
 def check_samples(X: ArrayLike, n_in: int, scale: Any, ops: Operations) -> NDArray[Any]:
     """Give inputs as `check_inputs` does; those of a single sample may be one row of numbers."""
-    samples = as_array(X, "X")
+    samples = X if type(X) is np.ndarray else as_array(X, "X")
     return check_inputs(samples[None] if samples.ndim == 1 else samples, n_in, scale, ops)
 
 

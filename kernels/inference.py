@@ -30,7 +30,10 @@ def infer(arena, table, x, scale, logits):
 
     Twin: `fastmlp.reference.infer`.
     """
-    n_threads = threads.thread_count(len(x) * int(table[0]["x"]))
+    n_chunks = -(-len(x) // CHUNK)
+    n_threads = 1
+    if n_chunks > 1:
+        n_threads = min(n_chunks, threads.thread_count(len(x) * int(table[0]["x"])))
     threads.parallel(_infer, n_threads, arena, table, x, scale, logits)
 
 
