@@ -1,4 +1,4 @@
-"""Draw engine.png beside this file: the tile, the zeros that are skipped, and the team."""
+"""Draw engine.png beside this file: the tile, the zeros that are skipped, and the threads."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def arrow(axes, start, end, color):
 
 
 def draw_tile(axes):
-    """Draw a tile of the output, what one step of k adds to it, and its starts and ends."""
+    """Draw a tile of the output, what one step of k adds to it, and its prologues and epilogues."""
     steps, now, row, width, height = 6, 3, 2, 22, 19
     a_left, b_top, left, top, lane = 62, 84, 222, 222, 8
     right, bottom = left + 32 * lane, top + 8 * height
@@ -65,8 +65,8 @@ def draw_tile(axes):
     for x, cells in (
         (30, ("", "forward", "backward", "step")),
         (160, ("A · B", "X · W", "dY · Wᵀ", "Xᵀ · dY")),
-        (280, ("starts from", "bias", "0", "0")),
-        (420, ("ends with", "ReLU", "0 where ReLU gave 0", "W −= lr · C, no dW stored")),
+        (280, ("prologue", "bias", "0", "0")),
+        (420, ("epilogue", "clamp at 0: ReLU", "0 where ReLU gave 0", "W −= lr · C, no dW stored")),
     ):
         for y, cell in zip((434, 466, 496, 526), cells, strict=True):
             write(axes, x, y, cell, GREY if y == 434 else INK, weight="bold" if x == 30 else "normal")
@@ -74,7 +74,7 @@ def draw_tile(axes):
 
 
 def draw_skipping(axes, left=800, top=292, side=238, first=4, group=2):
-    """Draw a group of samples, the OR of their masks and the list that comes of it."""
+    """Draw a group of samples, the OR of their masks and the indices that come of it."""
     images = load_mnist()[0]
     alive = images != 0
     groups = alive[epoch_order(len(alive), [0, 0])].reshape(-1, group, alive.shape[1])
@@ -85,7 +85,7 @@ def draw_skipping(axes, left=800, top=292, side=238, first=4, group=2):
         box(axes, x, 72, 140, 140, "none", LINE)
         write(axes, x + 70, 231, f"{(image != 0).mean():.0%} not 0", GREY, "center")
         write(axes, x - 16, 142, "or" if i else "", BLUE, "center", 16, weight="bold")
-    share = "2 samples (AVX2: 4) share\na list of the pixels that are\nnot 0 in one of them or both."
+    share = "2 samples (AVX2: 4) share\nindices: the pixels that are\nnot 0 in one of them or both."
     write(axes, left + 172 * group, 142, share)
     arrow(axes, (left + side / 2, 250), (left + side / 2, top - 6), BLUE)
     visited = alive[first : first + group].any(axis=0)
@@ -93,32 +93,34 @@ def draw_skipping(axes, left=800, top=292, side=238, first=4, group=2):
     axes.imshow(colors, extent=(left, left + side, top + side, top), interpolation="nearest")
     ks, x = np.flatnonzero(visited), left + side + 30
     write(axes, x, top + 12, f"{len(ks)} of {visited.size} pixels: {visited.mean():.0%}", BLUE, **HEAD)
-    write(axes, x, top + 52, f"list: {ks[0]}, {ks[1]}, {ks[2]}, {ks[3]}, … {ks[-1]}", BLUE)
-    write(axes, x, top + 102, "For these 2 rows of C, k runs over\nthis list, not over all pixels.")
+    write(axes, x, top + 52, f"indices: {ks[0]}, {ks[1]}, {ks[2]}, {ks[3]}, … {ks[-1]}", BLUE)
+    write(axes, x, top + 102, "For these 2 rows of C, k runs over\nthese alone, not over all pixels.")
     write(axes, x, top + 158, f"Average of a whole epoch: {groups.any(axis=1).mean():.0%}.")
-    write(axes, x, top + 213, "The results are the same, bit for\nbit. Dense data run without lists.")
+    write(axes, x, top + 213, "The results are the same, bit for\nbit. Dense data run without them.")
 
 
-def draw_team(axes, top=565, left=150):
+def draw_threads(axes, top=565, left=150):
     """Draw two threads on their way through a batch."""
-    write(axes, 30, top + 24, "A team of threads marches through each batch", **TITLE)
+    write(axes, 30, top + 24, "Threads go through each batch together", **TITLE)
     box(axes, 1002, top + 13, 7, 26, INK, INK)
     write(axes, 1018, top + 26, "barrier, about 0.1 µs  ·  one call an epoch", GREY)
     arrow(axes, (left, top + 308), (1470, top + 308), GREY)
     write(axes, 30, top + 308, "time", GREY, size=16)
     pad = {"facecolor": "white", "edgecolor": "none"}
     write(axes, 735, top + 308, "each thread’s columns of W stay in its own cache", GREY, "center", bbox=pad)
+    whole = ("all rows, for\nthis thread", "all rows, for\nthis thread"), 0, 0
     rows = ("upper rows\nof the batch", "lower rows\nof the batch"), 0, 25
     columns = ("left columns\nof W", "right columns\nof W"), 25, 0
     phases = (  # until when, what, how it is shared out, how long each thread takes
-        (430, "load samples,\nlist what is not 0", rows, (258, 246)),
+        (430, "load samples,\nindex what is not 0", whole, (258, 258)),
         (700, "hidden layer", columns, (228, 246)),
         (1050, "last layer, loss,\ngradients", rows, (326, 308)),
         (1320, "weight gradients\nand step, in one", columns, (230, 246)),
         (1480, "", None, (140, 140)),
     )
     for end, title, shares, lengths in phases:
-        axes.plot([left, left], [top + 108, top + 286], color=INK, lw=5, solid_capstyle="butt")
+        if title != "hidden layer":  # which reads what its own thread has loaded
+            axes.plot([left, left], [top + 108, top + 286], color=INK, lw=5, solid_capstyle="butt")
         write(axes, (left + end) / 2, top + 82, title, ha="center", weight="bold", linespacing=1.1)
         for i, (color, pale) in enumerate(((BLUE, PALE_BLUE), (ORANGE, PALE_ORANGE))):
             x, y = left + 10, top + 122 + 82 * i
@@ -139,7 +141,7 @@ def main():
     """Draw and write the picture."""
     figure = Figure(figsize=(15, 9), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1), frame_on=False)
-    for draw in (draw_tile, draw_skipping, draw_team):
+    for draw in (draw_tile, draw_skipping, draw_threads):
         draw(axes)
     axes.set(xlim=(0, 1500), ylim=(900, 0), aspect="auto", xticks=[], yticks=[])
     path = Path(__file__).with_suffix(".png")
