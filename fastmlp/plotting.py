@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.data.inputs import as_array
 
-from .files import safe_write
+from .atomic import safe_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from asv_benchmarks.figures.__main__ import number
-from fastmlp.files import safe_write
+from fastmlp.atomic import safe_write
 
 from . import results as store
 from .registry import ENTRIES, OWN

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fastmlp.files import safe_write
+from fastmlp.atomic import safe_write
 
 from .runner import ROOT
 

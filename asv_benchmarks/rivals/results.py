@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastmlp.files import safe_write
+from fastmlp.atomic import safe_write
 from fastmlp.kernels.core import machine
 
 from .registry import ENTRIES, OWN

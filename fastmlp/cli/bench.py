@@ -8,7 +8,7 @@ import sys
 
 from tqdm import tqdm
 
-from fastmlp.files import safe_write
+from fastmlp.atomic import safe_write
 
 
 def bench(args: argparse.Namespace) -> int:

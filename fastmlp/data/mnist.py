@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.files import safe_write
+from fastmlp.atomic import safe_write
 from fastmlp.kernels.core import machine
 
 from .idx import read_whole

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from fastmlp.files import safe_write
+from fastmlp.atomic import safe_write
 
 FORMAT = 1
 _CODES = {"float32": "F32", "float64": "F64"}  # the model's dtypes as safetensors spells them

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
-from fastmlp.files import safe_write
+from fastmlp.atomic import safe_write
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from fastmlp.files import safe_write
+from fastmlp.atomic import safe_write
 
 
 def test_an_error_of_the_temporary_file_names_the_file(tmp_path):
