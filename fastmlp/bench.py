@@ -1,7 +1,6 @@
 """How fast this machine trains: its peak, the tile, an epoch, and the prediction of a digit."""
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -19,7 +18,7 @@ from .training import train_epoch
 
 SIZES, BATCH, RANDOM_ROWS = (784, 128, 10), 128, 5120
 LR = 1e-6  # so small that hundreds of timed epochs leave a network as it was
-TILE_CALLS, PREDICTIONS = 10, 200  # in a row, so that the clock's own time is lost among them
+CALLS, PREDICTIONS = 10, 200  # in a row, so that the clock's own time is lost among them
 BLAS_PAUSE = 0.2  # seconds; after a product the threads of NumPy's BLAS spin on for some 0.1
 PEAK = "peak of fused multiply-adds, float32"
 CLOSE = 1e-3  # relative: far above what float32 rounds in a few steps, far below what a mistake does
@@ -63,13 +62,13 @@ def measure(thread_counts: Sequence[int] = (), seconds: float = 1.5, say: Say = 
     """
     counts = sorted({*thread_counts} or {1, machine.get_num_threads()})
     say("checking against the reference")
-    check_epoch(counts)
+    X, y, *_ = load_mnist()
+    check_epoch(counts, SIZES, DataLoader(X[:500], y[:500], BATCH), scale=1 / 255)
     tiles = tile_timers()
     time.sleep(BLAS_PAUSE)
-    X, y, *_ = load_mnist()
     model, digits = MLP(SIZES, seed=0), DataLoader(X, y, BATCH, shuffle=True, seed=0)
     say("measuring the tile and predictions")
-    predicting = timed(lambda: [model.predict(X[0]) for _ in range(PREDICTIONS)], PREDICTIONS)
+    predicting = timed(lambda: model.predict(X[0]), times=PREDICTIONS)
     ran = race_with_peak(tiles | {"prediction of one digit": (0.0, predicting)}, 1, seconds)
     yield Figure(PEAK, 1, ran.peak / 1e9, "GF/s", None, ran.rounds)
     for name, least in ran.seconds.items():
@@ -99,20 +98,21 @@ def threads(n: int | None) -> Iterator[None]:
         machine.set_num_threads(before)
 
 
-def timed(action: Callable[[], Any], calls: int = 1) -> Timer:
-    """Make a timer of one call, where an action makes so many."""
+def timed(action: Callable[[], Any], times: int = 1, calls: int = 1) -> Timer:
+    """Make a timer of one call: of as many in a row as an action makes, so many times."""
 
     def timer() -> float:
         start = time.perf_counter()
-        action()
-        return (time.perf_counter() - start) / calls
+        for _ in range(times):
+            action()
+        return (time.perf_counter() - start) / (times * calls)
 
     return timer
 
 
 def race(timers: Mapping[Any, Timer], seconds: float, least: int = 7) -> tuple[dict[Any, float], int]:
     """Run all in turn, for so many seconds and rounds at least; give the least of each, and the rounds."""
-    best, rounds, end = dict.fromkeys(timers, math.inf), 0, time.perf_counter() + seconds
+    best, rounds, end = dict.fromkeys(timers, np.inf), 0, time.perf_counter() + seconds
     while rounds < least or time.perf_counter() < end:
         best = {name: min(best[name], timer()) for name, timer in timers.items()}
         rounds += 1
@@ -145,17 +145,16 @@ def tile_timers() -> Timers:
     """Make timers of both products of the first layer by tiles alone, compared with NumPy's in float64."""
     x, w, (b,), y, dy = make_tiles()
     x64, w64, dy64 = (array.astype(np.float64) for array in (x, w, dy))
-    forward = partial(peak.forward_tiles, x, w, b, y)
-    step = partial(peak.step_tiles, x, dy, w)
-    forward(1)
+    peak.forward_tiles(x, w, b, y, 1)
     require_close("the forward tile", y, np.maximum(x64 @ w64 + b, 0))
-    step(np.float32(CLOSE), 1)
+    peak.step_tiles(x, dy, w, np.float32(CLOSE), 1)
     require_close("the tile with a step", w - w64, -CLOSE * x64.T @ dy64)
     flop, size = 2 * BATCH * w.size, f"{BATCH} x {w.shape[0]} x {w.shape[1]}"
-    return {
-        f"tile, forward, {size}": (flop, timed(partial(forward, TILE_CALLS), TILE_CALLS)),
-        f"tile, step, {size}": (flop, timed(partial(step, np.float32(LR), TILE_CALLS), TILE_CALLS)),
+    products = {
+        "forward": partial(peak.forward_tiles, x, w, b, y, CALLS),
+        "weight gradient with step": partial(peak.step_tiles, x, dy, w, np.float32(LR), CALLS),
     }
+    return {f"tile, {name}, {size}": (flop, timed(f, calls=CALLS)) for name, f in products.items()}
 
 
 def random_loader(sizes: Sequence[int], batch_size: int, rows: int) -> DataLoader:
@@ -176,21 +175,21 @@ def epoch_flop(sizes: Sequence[int], rows: int) -> int:
     return 2 * rows * (3 * sum(products) - products[0])
 
 
-def check_epoch(thread_counts: Sequence[int]) -> None:
-    """Compare an epoch of few digits on each number of threads, and a prediction, with the reference."""
-    X, y, *_ = load_mnist()
-    loader, scale = DataLoader(X[:500], y[:500], BATCH), float(np.float32(1 / 255))
-    model, exact = MLP(SIZES, seed=0, scale=scale), MLP(SIZES, scale=scale, dtype=np.float64, ops=reference)
+def check_epoch(counts: Sequence[int], sizes: Sequence[int], loader: DataLoader, scale: float) -> None:
+    """Compare an epoch on each number of threads, and a prediction, with the reference; not shuffled."""
+    scale = float(np.float32(scale))  # so that both multiply by the same number
+    model, exact = MLP(sizes, seed=0, scale=scale), MLP(sizes, scale=scale, dtype=np.float64, ops=reference)
     before = model.get_weights()
     exact.set_weights(before)
     expected_loss = train_epoch(exact, loader, lr=0.1)
-    for n in thread_counts:
+    for n in counts:
         model.set_weights(before)
         with threads(n):
             require_close(f"the loss on {n} threads", train_epoch(model, loader, lr=0.1), expected_loss)
         for got, expected, start in zip(model.get_weights(), exact.get_weights(), before, strict=True):
             require_close(f"an epoch on {n} threads", got - start, expected - start)
-    require_close("a prediction", model.predict_proba(X[0]), exact.predict_proba(X[0]))
+    one = loader.X[0]
+    require_close("a prediction", model.predict_proba(one), exact.predict_proba(one))
 
 
 def require_close(name: str, got: ArrayLike, expected: ArrayLike) -> None:

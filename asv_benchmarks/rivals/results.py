@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastmlp.kernels.core import machine
 from fastmlp.files import safe_write
+from fastmlp.kernels.core import machine
 
 from .registry import ENTRIES, OWN
 from .workloads import WORKLOADS

@@ -14,7 +14,7 @@ from fastmlp import __version__
 from fastmlp.files import safe_write
 from fastmlp.kernels.core import machine
 
-HEADING = f"{'':<42}threads{'measured':>11}{'of peak':>13}{'rounds':>8}"
+HEADING = f"{'':<48}threads{'measured':>11}{'of peak':>13}{'rounds':>8}"
 
 
 def bench(args: argparse.Namespace) -> int:
@@ -52,7 +52,7 @@ def describe() -> dict[str, str | int]:
 def line(what: str, threads: int | None, value: float, unit: str, share: float | None, rounds: int) -> str:
     """Line of the table; threads are `auto` where the work decides."""
     of_peak = "" if share is None else f"{100 * share:.1f} %"
-    return f"{what:<42}{threads or 'auto':>7}{number(value):>11} {unit:<4}{of_peak:>8}{rounds:>8}"
+    return f"{what:<48}{threads or 'auto':>7}{number(value):>11} {unit:<4}{of_peak:>8}{rounds:>8}"
 
 
 def number(value: float) -> str:
