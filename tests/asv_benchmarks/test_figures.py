@@ -1,4 +1,4 @@
-"""`fastmlp bench`: its peak is one, its counting right, its table whole, and what is wrong ends it."""
+"""The figures that the project is held to: all with their goals, checked, graded and written."""
 
 import json
 import math
@@ -7,25 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from trees import python
 
-from fastmlp import (
-    bench,
-    bench_cases,
-    bench_checks,
-    bench_processes,
-    bench_race,
-    bench_rows,
-    cli,
-    kernels,
-    load_mnist,
-    reference,
-)
-from fastmlp.bench_race import BenchError, Effort, Goal, Row
-from fastmlp.kernels.core import machine, peak, simd
+from asv_benchmarks.benchmarks import inference, linear, losses, optimizers, scan
+from asv_benchmarks.children import Child, run_child
+from asv_benchmarks.figures import cli, programs, races, report, tiles, training
+from asv_benchmarks.figures import inference as own_inference
+from asv_benchmarks.figures import kernels as own_kernels
+from asv_benchmarks.figures.races import Effort, Plan
+from asv_benchmarks.figures.report import Goal, Row
+from fastmlp import bench, kernels, load_mnist
+from fastmlp.bench import BenchError
+from fastmlp.kernels.core import machine, peak
 
-DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-ONCE = Effort(least=1, most=1, seconds=0, processes=False)
+ONCE = Effort(seconds=0, least=1)
 FIGURES = {
     (93, 98), (86, 93), (80, 88), (88, 94), (85, 92), (75, 88), (65, 40), (30, 19), (125, 80), (59, 38),
     (16, 28), (3, 1), (15, 8), (85, 95), (35, 15), (25, 10), (30, 10), (15, 6), (2.5, 1.5), (4, 2),
@@ -33,100 +27,35 @@ FIGURES = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def default_threads():
-    yield
-    machine.set_num_threads(None)
+@pytest.fixture
+def tiny(monkeypatch):
+    """A run of few digits, small networks, short loops and one round."""
+    X, y, X_test, y_test = load_mnist()
+    digits = X[:600], y[:600], X_test[:100], y_test[:100]
+    for module in (training, own_inference, own_kernels):
+        monkeypatch.setattr(module, "load_mnist", lambda: digits)
+    small = tuple(replace(n, sizes=(20, 9, 7, 3), batch=8, rows=40) for n in training.NETWORKS)
+    monkeypatch.setattr(training, "NETWORKS", small)
+    monkeypatch.setattr(own_kernels, "DIGITS", 100)
+    monkeypatch.setattr(own_inference, "PREDICTIONS", 2)
+    for name in ("FULL", "QUICK"):
+        monkeypatch.setattr(cli, name, ONCE)
+    monkeypatch.setattr(races, "ABOVE_PEAK", math.inf)  # one round on a busy machine says nothing
+    rate = peak.rate
+    monkeypatch.setattr(peak, "rate", lambda n_chains, fmas=None: rate(n_chains, fmas=1 << 16))
 
 
 @pytest.fixture
-def tiny(monkeypatch):
-    """A run of few digits, small networks, short loops and one round; processes are not started."""
-    X, y, X_test, y_test = load_mnist()
-    digits = X[:600], y[:600], X_test[:100], y_test[:100]
-    small = tuple(replace(n, sizes=(20, 9, 7, 3), batch=8, rows=40) for n in bench_cases.NETWORKS)
-    for module in (bench_rows, bench_checks):
-        monkeypatch.setattr(module, "load_mnist", lambda: digits)
-        monkeypatch.setattr(module, "NETWORKS", small)
-    for effort in ("QUICK", "FULL"):
-        monkeypatch.setattr(bench, effort, replace(ONCE, processes=effort == "FULL"))
-    monkeypatch.setattr(bench_race, "ABOVE_PEAK", math.inf)  # one round on a busy machine says nothing
-    monkeypatch.setattr(peak, "FMAS", 1 << 16)
-    monkeypatch.setattr(peak, "FMAS_TOGETHER", 1 << 16)
-    monkeypatch.setattr(bench_rows, "PREDICTIONS", 2)
+def fresh():
+    """Pairs of kernels that are compared anew."""
+    for module in (inference, linear, losses, optimizers, scan):
+        module.checked_pair.cache_clear()
+    yield
+    for module in (inference, linear, losses, optimizers, scan):
+        module.checked_pair.cache_clear()
 
 
-# --- the peak --------------------------------------------------------------------------------------------
-
-
-@DTYPES
-@pytest.mark.parametrize("n_chains", peak.CHAINS)
-@pytest.mark.parametrize("members", [1, 3])
-def test_every_chain_of_the_peak_takes_every_step(n_chains, members, dtype):
-    machine.set_num_threads(members)
-    lanes = simd.VECTOR_BYTES // np.dtype(dtype).itemsize
-    for n in (1, 2, 1001):
-        ones, sums = np.ones((2, lanes), dtype), np.zeros((members, lanes), dtype)
-        threads.share_out(peak._run, 1, ones, sums, n_chains, n)
-        assert (sums == sum(1 + chain + n for chain in range(n_chains))).all()
-
-
-ASSEMBLY = """
-import numpy as np
-from fastmlp.kernels.core import peak
-peak.rate(peak.CHAINS[0], fmas=1000)
-(assembly,) = peak._run.dispatcher.inspect_asm().values()
-print(assembly)
-"""
-
-
-@pytest.mark.skipif(machine.vector_bytes() != 64, reason="reads the code of AVX-512")
-def test_the_loops_of_the_peak_are_nothing_but_their_chains(tmp_path):
-    child = python("-c", ASSEMBLY, cache=tmp_path)
-    assert child.returncode == 0, child.stderr
-    bodies = re.findall(r"^(\.L\w+):\n((?:(?!\.L\w+:).*\n)*?)\s+j\w+\s+\1\n", child.stdout, re.MULTILINE)
-    loops = [body for _, body in bodies if re.search(r"vfmadd.*zmm", body)]
-    steps = [re.findall(r"vfmadd\w+\s.*(%zmm\d+)$", body, re.MULTILINE) for body in loops]
-    assert sorted(len(set(sums)) for sums in steps) == sorted(peak.CHAINS)
-    for body, sums in zip(loops, steps, strict=True):
-        assert len(sums) % len(set(sums)) == 0
-        assert not re.search(r"vmov.*zmm|\(%", body)  # no memory, no copies
-
-
-def test_measure_peak_gives_a_rate():
-    for n in (1, 2):
-        machine.set_num_threads(n)
-        assert 1e8 < machine.measure_peak(runs=1) < 1e13
-
-
-def test_a_tile_above_the_peak_is_an_error_after_one_repetition(tiny, monkeypatch, capsys):
-    rates = []
-    monkeypatch.setattr(bench_race, "ABOVE_PEAK", 1.03)
-    monkeypatch.setattr(peak, "rate", lambda n_chains, *args, **options: rates.append(n_chains) or 1e6)
-    tiles = bench_rows.GROUPS["Tiles, share of one thread's peak"]
-    with pytest.raises(BenchError, match="forward|step.* % of what was measured as peak, twice"):
-        list(tiles(bench.Bench((1,), ONCE)))
-    assert len(rates) >= 2 * bench_race.PEAK_RUNS
-    assert cli.main(["bench", "--quick", "--threads", "1"]) == 1
-    captured = capsys.readouterr()
-    assert captured.err.startswith("fastmlp: error: ") and "twice" in captured.err
-    assert "784-128-10" not in captured.out  # nothing is printed after it
-
-
-def test_a_tile_above_the_peak_once_is_measured_again(monkeypatch):
-    monkeypatch.setattr(peak, "rate", lambda *args, **options: 100.0)
-    seconds = iter([0.9, 1.0])
-    result = bench_race.race_with_peak({"tile": (100, lambda: next(seconds))}, 1, ONCE)["tile"]
-    assert (result.seconds, result.share, result.rounds) == (1.0, 1.0, 1)
-
-
-# --- counting --------------------------------------------------------------------------------------------
-
-
-def test_operations_of_an_epoch():
-    assert bench_cases.epoch_flop((3, 5), 7) == 2 * 7 * 2 * 15
-    assert bench_cases.epoch_flop((3, 5, 2), 7) == 2 * 7 * (2 * (15 + 10) + 10)
-    assert bench_cases.epoch_flop((784, 128, 10), 128) == pytest.approx(52.4e6, rel=2e-3)
+# --- goals, races and the peak ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -140,47 +69,78 @@ def test_grades(goal, grades):
     assert {value: goal.grade(value) for value in grades} == grades
 
 
-def test_a_race_runs_everything_in_turn_and_keeps_the_best():
-    log, results = [], {"a": iter([3.0, 1.0, 2.0]), "b": iter([5.0, 6.0, 4.0])}
-    field = {name: lambda name=name: log.append(name) or next(results[name]) for name in results}
-    best, rounds = bench_race.race(field, Effort(least=3, most=9, seconds=0, processes=False))
-    assert (best, rounds, log) == ({"a": 1.0, "b": 4.0}, 3, list("ababab"))
-    one = {"a": lambda: 1.0}
-    assert bench_race.race(one, Effort(least=1, most=9, seconds=60, processes=False))[1] == 9
+def test_a_tile_above_the_peak_is_an_error_after_one_repetition(tiny, monkeypatch, capsys):
+    rates = []
+    monkeypatch.setattr(races, "ABOVE_PEAK", 1.03)
+    monkeypatch.setattr(peak, "rate", lambda n_chains, fmas=None: rates.append(n_chains) or 1e6)
+    with pytest.raises(BenchError, match="forward|step.* % of what was measured as peak, twice"):
+        list(tiles.tile_rows(Plan((1,), ONCE)))
+    assert rates.count(peak.CHAINS[-1]) == 2
+    assert cli.main(["--quick", "--threads", "1"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ") and "twice" in captured.err
+    assert "784-128-10, batch 128" not in captured.out  # nothing is printed after it
 
 
-def test_threads_are_set_for_a_while():
-    machine.set_num_threads(3)
-    assert bench_race.on_threads(2, lambda: machine.explicit_threads())() == 2
-    assert bench_race.on_threads(None, lambda: machine.explicit_threads())() is None
-    assert machine.explicit_threads() == 3
+def test_a_share_above_the_peak_once_is_measured_again(monkeypatch):
+    monkeypatch.setattr(peak, "rate", lambda n_chains, fmas=None: 100.0)
+    seconds = iter([0.9, 1.0])
+    ran = races.race_with_peak({"tile": (100, lambda: next(seconds))}, 1, ONCE)
+    assert (ran.seconds["tile"], ran.shares["tile"], ran.rounds) == (1.0, 1.0, 1)
+
+
+def test_several_threads_may_be_above_the_peak_of_a_busy_machine(monkeypatch):
+    monkeypatch.setattr(peak, "rate", lambda n_chains, fmas=None: 100.0)
+    assert races.race_with_peak({"tile": (100, lambda: 0.5)}, 2, ONCE).shares["tile"] == 2.0
 
 
 # --- the check -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["linear_relu_forward", "sgd_step", "infer", "zero_masks"])
-def test_a_wrong_kernel_is_found_before_anything_is_timed(name, tiny, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "name", ["linear_relu_forward", "softmax_cross_entropy", "sgd_step", "infer", "zero_masks"]
+)
+def test_a_wrong_kernel_is_found_before_anything_is_timed(name, tiny, fresh, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "race", None)
     monkeypatch.setattr(kernels, name, lambda *args: None)
-    assert cli.main(["bench", "--quick", "--threads", "1"]) == 1
+    assert cli.main(["--quick", "--threads", "1"]) == 1
     captured = capsys.readouterr()
-    assert re.match(rf"fastmlp: error: {name}, .* is wrong: .* from the reference", captured.err)
-    assert "threads" not in captured.out.splitlines()[-1] and "measured" not in captured.out
+    assert re.match(rf"error: (kernels\.)?{name}.*(off the reference|the back ends differ)", captured.err)
+    assert "measured" not in captured.out.splitlines()[-1]
 
 
-def test_a_wrong_epoch_is_found(tiny, monkeypatch):
-    right = reference._backward_and_step
-    monkeypatch.setattr(reference, "_backward_and_step", lambda layers, lr: right(layers, 1.01 * lr))
-    with pytest.raises(BenchError, match="an epoch of 20-9-7-3, 1 threads,.* is wrong"):
-        bench_checks.check([1])
+def test_epochs_are_checked_on_every_number_of_threads_and_without_skipping(tiny, monkeypatch):
+    checked = []
+
+    def check_epoch(counts, sizes, loader, scale):
+        checked.append((tuple(counts), tuple(sizes), loader.masks.size > 0))
+
+    monkeypatch.setattr(training, "check_epoch", check_epoch)
+    assert training.check(Plan((1, 2), ONCE)) == 4
+    digits, small = (784, 128, 10), (20, 9, 7, 3)
+    assert checked == [
+        ((1, 2), digits, True), ((1, 2), digits, False),
+        *[((1, 2), small, False)] * 3, ((2,), small, False),
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["forward_tiles", "step_tiles"])
-def test_a_wrong_tile_is_found(name, monkeypatch):
-    bench_checks.check_tiles(bench_cases.make_tiles())
-    monkeypatch.setattr(peak, name, lambda *args: None)
-    with pytest.raises(BenchError, match="the .*tile.* is wrong"):
-        bench_checks.check_tiles(bench_cases.make_tiles())
+def test_what_is_raced_with_the_reference_was_compared_with_it(tiny, fresh):
+    case = next(case for case in own_kernels.cases() if case.name == "softmax_cross_entropy, 128 x 10")
+    one, auto = case.pair(1), case.pair(None)
+    assert one is case.pair(1) is not auto  # the same calls are timed, and each number of threads has its own
+    assert one.keys() == {"reference", "kernels"}
+
+
+def test_every_kernel_is_in_the_table():
+    names = {re.match(r"\w+", case.name)[0] for case in own_kernels.cases()}
+    assert names | {"plan", "sgd_epoch"} == {*kernels.__all__}
+
+
+def test_a_first_layer_has_no_gradient_of_its_input():
+    case = own_kernels.layer("linear_relu_backward", 784, 128, first=True)
+    whole = own_kernels.layer("linear_relu_backward", 784, 128)
+    assert case.flop * 2 == whole.flop and case.name == "linear_relu_backward, 128 x 784 x 128, no dx"
+    assert case.pair(1)["kernels"].args[-3] is None and whole.pair(1)["kernels"].args[-3] is not None
 
 
 # --- the whole -------------------------------------------------------------------------------------------
@@ -190,26 +150,24 @@ def fake_child(*arguments, cache, given="", **settings):
     """Answer as the programs of the benchmark would, at once."""
     code = arguments[1]
     answers = {
-        bench_processes.FIRST_EPOCH: 5.0,
-        bench_processes.TRAIN: [0, 300.0, ["json"]],
-        bench_processes.ONLY_IMPORT: 190.0,
-        bench_processes.TILES: [
-            32,
-            [["forward", 97.5, 7, "210 µs"], ["weight gradient with step", 90.0, 7, ""]],
-        ],
+        programs.FIRST_EPOCH: 5.0,
+        programs.TRAIN: [0, 300.0, ["json"]],
+        programs.ONLY_IMPORT: 190.0,
+        tiles.TILES: [32, [["forward", 97.5, 7, "210 µs"], ["weight gradient with step", 90.0, 7, ""]]],
     }
-    return bench_processes.Child(2.25, json.dumps(answers.get(code, "Saved")))
+    return Child(2.25, json.dumps(answers.get(code, "Saved")))
 
 
 def test_a_run_prints_every_figure_and_writes_it(tiny, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(bench_processes, "run_child", fake_child)
+    for module in (programs, tiles):
+        monkeypatch.setattr(module, "run_child", fake_child)
     monkeypatch.setattr(machine, "features", lambda: "+avx2,+fma,+avx512f,+avx512vl")
     file = tmp_path / "figures.json"
-    assert cli.main(["bench", "--threads", "2", "1", "--json", str(file)]) == 0
-    out, report = capsys.readouterr().out, json.loads(file.read_text(encoding="utf-8"))
-    rows = report["rows"]
+    assert cli.main(["--threads", "2", "1", "--json", str(file)]) == 0
+    out, written = capsys.readouterr().out, json.loads(file.read_text(encoding="utf-8"))
+    rows = written["rows"]
     assert {(row["must"], row["aim"]) for row in rows if row["must"] is not None} == FIGURES
-    assert {row["group"] for row in rows} == {*bench_rows.GROUPS, *bench_processes.GROUPS}
+    assert {row["group"] for row in rows} == {*cli.GROUPS, *cli.IN_PROCESSES}
     for row in rows:
         assert math.isfinite(row["value"]) and row["rounds"] >= 1
         assert row["unit"] in ("GF/s", "%", "µs", "ms", "s", "x", "MB") and row["threads"] in (None, 1, 2)
@@ -220,33 +178,46 @@ def test_a_run_prints_every_figure_and_writes_it(tiny, monkeypatch, capsys, tmp_
     assert len([line for line in out.splitlines() if line.startswith("  ")]) == len(rows)
     memory = next(row for row in rows if row["unit"] == "MB")
     assert (memory["value"], memory["grade"]) == (110, "aim")
-    assert report["processor"] == machine.processor() and report["packages"].keys() == {
-        "numpy",
-        "numba",
-        "llvmlite",
-    }
-    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", report["date"])
+    assert written["processor"] == machine.processor()
+    assert written["packages"].keys() == {"numpy", "numba", "llvmlite"}
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", written["date"])
     assert machine.explicit_threads() is None
 
 
 def test_a_quick_run_starts_no_program(tiny, monkeypatch, capsys):
-    monkeypatch.setattr(bench_processes, "run_child", None)
-    assert cli.main(["bench", "--quick", "--threads", "1"]) == 0
+    for module in (programs, tiles):
+        monkeypatch.setattr(module, "run_child", None)
+    assert cli.main(["--quick", "--threads", "1"]) == 0
     assert "Starting" not in capsys.readouterr().out
 
 
 def test_a_wrong_path_shows_before_anything_runs(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(bench, "run", None)
-    assert cli.main(["bench", "--json", str(tmp_path / "none" / "x.json")]) == 1
+    monkeypatch.setattr(cli, "run", None)
+    assert cli.main(["--json", str(tmp_path / "none" / "x.json")]) == 1
     assert "make it first" in capsys.readouterr().err
-    assert cli.main(["bench", "--threads", "0"]) == 2
+    assert cli.main(["--threads", "0"]) == 2
+
+
+def test_help_teaches(capsys):
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {title}\n" in shown for title in (*cli.GROUPS, *cli.IN_PROCESSES)) and "examples:" in shown
+    assert max(map(len, shown.splitlines())) <= 90
+
+
+def test_ctrl_c_is_told(monkeypatch, capsys):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run", interrupted)
+    assert cli.main([]) == 130 and "interrupted" in capsys.readouterr().err
 
 
 def test_lines_are_in_columns():
     lines = [
-        bench.heading("Group"),
-        bench.line(Row("something", 2, 1234.5, "µs", 20, Goal(65, 40), "a note")),
-        bench.line(Row("something else", None, 3.14159, "GF/s", 7)),
+        report.heading("Group"),
+        report.line(Row("something", 2, 1234.5, "µs", 20, Goal(65, 40), "a note")),
+        report.line(Row("something else", None, 3.14159, "GF/s", 7)),
     ]
     assert lines[1].split() == ["something", "2", "1,234", "µs", "65", "40", "missed", "20", "a", "note"]
     assert lines[2].split() == ["something", "else", "auto", "3.14", "GF/s", "7"]
@@ -265,35 +236,19 @@ def test_lines_are_in_columns():
 # --- programs --------------------------------------------------------------------------------------------
 
 
-def test_a_program_that_fails_is_an_error(tmp_path):
-    with pytest.raises(BenchError, match="a program of the benchmark failed: ZeroDivisionError"):
-        bench_processes.run_child("-c", "1 / 0", cache=tmp_path)
-
-
-def test_programs_run_this_package_in_their_own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("FASTMLP_NUM_THREADS", "7")
-    code = (
-        "import fastmlp.kernels.machine as m, fastmlp;"
-        "print(fastmlp.__file__, m.cache_folder(), m.explicit_threads(), m.processor())"
-    )
-    child = bench_processes.run_child("-c", code, cache=tmp_path, **bench_processes.AVX2)
-    assert child.line.split() == [
-        str(bench_processes.PACKAGE / "__init__.py"),
-        str(tmp_path),
-        "None",
-        "haswell",
-    ]
-    assert child.seconds > 0
+def test_the_tile_of_another_processor_runs_in_a_program(tmp_path, monkeypatch):
+    if "+avx2" not in machine.features():
+        pytest.skip("needs AVX2")
+    monkeypatch.setenv("FASTMLP_CACHE", str(tmp_path))
+    rows = list(tiles.avx2_rows(Plan((1,), ONCE)))
+    assert [row.what.split(",")[0] for row in rows] == ["forward", "weight gradient with step"]
+    assert all(0 < row.value < 200 and row.goal == tiles.AVX2_GOAL for row in rows)
 
 
 def test_memory_is_that_of_the_program_itself(tmp_path):
     here = np.ones(200 << 17)  # 200 MB of this process, which a child must not inherit
-    measure = bench_processes.PEAK_MEMORY + "\nroom = bytearray({} << 20)\nprint(peak())"
-    small, large = (
-        float(bench_processes.run_child("-c", measure.format(mb), cache=tmp_path).line) for mb in (0, 64)
-    )
+    measure = programs.PEAK_MEMORY + "\nroom = bytearray({} << 20)\nprint(peak())"
+    small, large = (float(run_child("-c", measure.format(mb), cache=tmp_path).line) for mb in (0, 64))
     assert 60 < large - small < 70 and small < 100 and here.all()
-    imports = bench_processes.run_child(
-        "-c", bench_processes.ONLY_IMPORT, cache=tmp_path, given='["decimal", "no.such"]'
-    )
+    imports = run_child("-c", programs.ONLY_IMPORT, cache=tmp_path, given='["decimal", "no.such"]')
     assert float(imports.line) < 100
