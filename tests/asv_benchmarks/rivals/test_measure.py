@@ -1,4 +1,4 @@
-"""What a rival measures; and that it computes the same, in training and in naming classes, or is not timed."""
+"""What a rival measures; and that it computes the same, in training and in naming classes."""
 
 import re
 from dataclasses import replace
