@@ -1,15 +1,10 @@
-"""`fastmlp bench`: its races, its counting, its check, its table, and that it is of use as a library."""
-
-import json
-import re
+"""The short benchmark: its races, its counting, its check, and its figures."""
 
 import numpy as np
 import pytest
 
 from fastmlp import bench, kernels, load_mnist, reference
 from fastmlp.bench import BenchError
-from fastmlp.cli.bench import HEADING, line, number
-from fastmlp.cli.main import main
 from fastmlp.kernels.core import machine, peak
 
 
@@ -130,34 +125,25 @@ def test_nan_is_wrong():
         bench.require_close("this", np.array([np.nan, 1.0]), np.array([1.0, 1.0]))
 
 
-def test_nothing_is_timed_before_it_is_checked(tiny, monkeypatch, capsys):
+def test_nothing_is_timed_before_it_is_checked(tiny, monkeypatch):
     monkeypatch.setattr(bench, "race", None)
     monkeypatch.setattr(kernels, "sgd_epoch", lambda *args: len(args[-1]))
-    assert main(["bench"]) == 1
-    captured = capsys.readouterr()
-    assert re.match(r"fastmlp: error: .* is wrong: .* from the reference", captured.err)
-    assert captured.out.splitlines()[-1] == HEADING
+    with pytest.raises(BenchError, match="is wrong: .* from the reference"):
+        next(bench.measure([1]))
 
 
 # --- the whole -------------------------------------------------------------------------------------------
 
 
-def test_a_run_prints_every_figure_and_writes_it(tiny, capsys, tmp_path):
-    file = tmp_path / "figures.json"
-    assert main(["bench", "--threads", "2", "1", "2", "--json", str(file)]) == 0
-    out, report = capsys.readouterr().out, json.loads(file.read_text(encoding="utf-8"))
-    figures = report["figures"]
-    assert [(figure["what"].split(",")[0], figure["threads"]) for figure in figures] == [
+def test_every_figure_is_measured(tiny):
+    figures = list(bench.measure([2, 1, 2]))
+    assert [(figure.what.split(",")[0], figure.threads) for figure in figures] == [
         ("peak of fused multiply-adds", 1), ("tile", 1), ("tile", 1), ("prediction of one digit", 1),
         ("epoch", 1), ("epoch", 1), ("peak of fused multiply-adds", 2), ("epoch", 2), ("epoch", 2),
     ]  # fmt: skip
     for figure in figures:
-        assert figure["value"] > 0 and figure["unit"] in ("GF/s", "µs", "ms") and figure["rounds"] == 1
-        dense = "tile" in figure["what"] or "random" in figure["what"]
-        assert (figure["share"] is not None) == dense
-        assert line(**figure) in out.splitlines()
-    assert report["processor"] == machine.processor() and report["vector_bytes"] == machine.vector_bytes()
-    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", report["date"])
+        assert figure.value > 0 and figure.unit in ("GF/s", "µs", "ms") and figure.rounds == 1
+        assert (figure.share is not None) == ("tile" in figure.what or "random" in figure.what)
     assert machine.explicit_threads() is None
 
 
@@ -168,31 +154,6 @@ def test_figures_come_as_they_are_known_and_what_is_done_is_told(tiny):
     assert len(list(figures)) == 5 and told[0] == "checking against the reference"
 
 
-def test_a_wrong_path_shows_before_anything_runs(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(bench, "measure", None)
-    assert main(["bench", "--json", str(tmp_path / "none" / "x.json")]) == 1
-    assert "make it first" in capsys.readouterr().err
-    assert main(["bench", "--threads", "0"]) == 2
-
-
-def test_lines_are_in_columns():
-    lines = [
-        line("something", 2, 1234.5, "µs", 0.877, 20),
-        line("something else", None, 3.14159, "GF/s", None, 7),
-    ]
-    assert lines[0].split() == ["something", "2", "1,234", "µs", "87.7", "%", "20"]
-    assert lines[1].split() == ["something", "else", "auto", "3.14", "GF/s", "7"]
-    for title, texts in {
-        "threads": ("2", "auto"),
-        "measured": ("1,234", "3.14"),
-        "of peak": ("87.7 %",),
-        "rounds": ("20", "7"),
-    }.items():
-        end = HEADING.index(title) + len(title)
-        assert all(any(written[:end].endswith(text) for written in lines) for text in texts), title
-
-
-def test_numbers_have_three_digits():
-    assert [number(value) for value in (0.5, 3.14159, 31.4159, 314.159, 31415.9, -2.5)] == [
-        "0.50", "3.14", "31.4", "314", "31,416", "-2.50",
-    ]  # fmt: skip
+def test_one_thread_and_all_of_them_are_measured_by_default(tiny):
+    machine.set_num_threads(3)
+    assert {figure.threads for figure in bench.measure()} == {1, 3}

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 
 KERNEL, OTHER = "losses", "scan"
 CELLS = rf"^({KERNEL}|{OTHER})\..*track_time_ratio"
-SHARE = re.compile(r"    first, last = threads\.share\(batch, \w+, \w+\)\n")
+SHARE = re.compile(r"    first, last = threads\.\w+\(batch, \w+, \w+\)\n")
 
 
 def slow_down(path):
