@@ -147,10 +147,12 @@ def samples(data, rows, width):
 
 
 def make_loader(workload, rows=None):
-    """Shuffled loader of so many rows, or of an epoch."""
+    """Shuffled loader of so many rows, or of an epoch; it has looked at its data, in whatever commit."""
     rows = rows or BATCHES * workload.batch
     X, y = samples(workload.data, rows, workload.sizes[0])
-    return fastmlp.DataLoader(X, y, workload.batch, shuffle=True, seed=0)
+    loader = fastmlp.DataLoader(X, y, workload.batch, shuffle=True, seed=0)
+    assert loader.facts.finite and loader.masks is not None
+    return loader
 
 
 def make_model(workload, ops, dtype=None):

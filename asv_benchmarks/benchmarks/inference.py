@@ -1,12 +1,13 @@
 """Inference: the kernel on many rows, and the model on one."""
 
 import functools
+from unittest import mock
 
 import numpy as np
 
 from ._checks import logits_bound, require_within
 from ._timing import OPS, Timed, ratio_of, ratio_over
-from ._workload import begin, make_model, operation, samples
+from ._workload import back_end, begin, make_model, samples
 
 ROWS = 500
 CALLS = 200  # of a sample, one row each
@@ -40,15 +41,18 @@ class OneRow(Timed):
 
 
 @functools.cache
-def checked_pair(workload):
+def checked_pair(workload, rows=ROWS):
     """Call of each back end, which have been compared with the reference in float64."""
-    X, _ = samples(workload.data, ROWS, workload.sizes[0])
+    X, _ = samples(workload.data, rows, workload.sizes[0])
     pair = {}
     for ops in OPS:
-        model = make_model(workload, ops)
-        logits = np.full((len(X), model.n_classes), np.nan, workload.dtype)
-        infer = operation(ops, "infer")
-        pair[ops] = functools.partial(infer, model._arena, model._table, X, model._scale, logits)
+        model, module = make_model(workload, ops), back_end(ops)
+        # its arguments are the model's own, and in each commit others
+        with mock.patch.object(module, "infer", wraps=module.infer) as infer:
+            model.logits(X)
+        *_, logits = infer.call_args.args
+        pair[ops] = functools.partial(module.infer, *infer.call_args.args)
+        logits[...] = np.nan
         pair[ops]()
         require_within(f"{ops}.infer", logits, *truth(workload, X))
     return pair

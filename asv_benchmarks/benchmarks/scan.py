@@ -27,9 +27,9 @@ class Scan(Timed):
 
 
 @functools.cache
-def checked_pair(kernel, workload):
+def checked_pair(kernel, workload, rows=ROWS):
     """Call of each back end, which have been compared with each other: nothing is rounded here."""
-    X, _ = samples(workload.data, ROWS, *workload.sizes)
+    X, _ = samples(workload.data, rows, *workload.sizes)
     facts = {}
     pair = {}
     for ops in OPS:

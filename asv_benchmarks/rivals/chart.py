@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from asv_benchmarks.figures.__main__ import number
+from asv_benchmarks.children import ROOT
+from fastmlp.cli.bench import number
 from fastmlp.atomic import safe_write
 
 from . import results as store
 from .registry import ENTRIES, OWN
 from .results import Results
-from .runner import ROOT
 from .table import duration, present
 from .workloads import WORKLOADS
 

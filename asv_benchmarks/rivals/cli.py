@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fastmlp.cli.main import _whole_number
+from fastmlp.cli.main import whole_number
 from fastmlp.kernels.core import machine
 
 from . import chart, readme, session, table
@@ -58,9 +58,9 @@ def parser() -> argparse.ArgumentParser:
         text = f"{what}, and rows of others stay as they are (default: all)"
         add(option, nargs="+", choices=names, metavar=name, default=list(names), help=text)
     epochs = f"timed epochs of a cell, at least; more where they are fast (default: {Effort().epochs})"
-    add("--epochs", type=_whole_number(1), metavar="N", help=epochs)
+    add("--epochs", type=whole_number(1), metavar="N", help=epochs)
     seed = "of initial weights and orders (default: %(default)s)"
-    add("--seed", type=_whole_number(0), default=0, metavar="N", help=seed)
+    add("--seed", type=whole_number(0), default=0, metavar="N", help=seed)
     quick = "a few epochs of each, too few to quote; without --out nothing is written"
     add("--quick", action="store_true", help=quick)
     out = "results to write, or to replace rows of (default: results.json beside this command)"

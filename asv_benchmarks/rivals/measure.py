@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import fastmlp
+from fastmlp.bench import race
 from fastmlp.data import epoch_order
 
 from .base import Rival
@@ -57,10 +58,7 @@ class Child:
 
     def try_out(self, actions: dict[str, Callable[[], float]]) -> tuple[str, dict[str, float]]:
         """Time every setting in turn; the fastest, and the seconds of each at its best."""
-        best = dict.fromkeys(actions, math.inf)
-        for _ in range(self.effort.rounds):
-            for setting, action in actions.items():
-                best[setting] = min(best[setting], action())
+        best, _ = race(actions, seconds=0, least=self.effort.rounds)
         return min(best, key=best.__getitem__), best
 
     def goes_on(self, runs: Sequence[float], least: int, seconds: float, tried: float) -> bool:

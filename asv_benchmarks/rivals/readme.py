@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
+from asv_benchmarks.children import ROOT
 from fastmlp.atomic import safe_write
-
-from .runner import ROOT
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- rivals: begin -->", "<!-- rivals: end -->"

@@ -24,6 +24,7 @@ class Fastmlp(Rival):
     def prepare(self, X, y):
         inputs = float_inputs(X, self.task.scale) if self.converted else X
         self.loader = DataLoader(inputs, y, self.task.batch_size)
+        assert self.loader.facts.finite  # looked at by the kernels, whoever trains
 
     def set_weights(self, weights):
         self.model.set_weights(weights)

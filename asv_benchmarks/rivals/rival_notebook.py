@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastmlp import notebook_loop, to_one_hot
+from asv_benchmarks import notebook_loop
+from fastmlp import to_one_hot
 
 from .base import Rival, pairs
 

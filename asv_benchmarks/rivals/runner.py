@@ -1,7 +1,6 @@
 """Children and what they are started with; the check that comes before any timing."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import fastmlp
-from fastmlp.bench_processes import run_child
-from fastmlp.bench_race import BenchError
+from asv_benchmarks.children import run_child
+from fastmlp.bench import BenchError
 from fastmlp.data import epoch_order
 
 from .jobs import Effort, Job
@@ -19,7 +18,6 @@ from .registry import AFFINITY, Entry, limits, thread_counts
 from .results import Row
 from .workloads import CHECK, Workload, training_data
 
-ROOT = Path(__file__).resolve().parents[2]
 CLOSE = 1e-3  # relative: far above what float32 rounds in twenty steps, far below what another update does
 Say = Callable[[str], None]
 
@@ -94,12 +92,11 @@ def start(job: Job, cache: Path) -> dict[str, Any]:
     Failure
         The process failed; the text is the last line that it said.
     """
-    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    variables = {"PYTHONPATH": os.pathsep.join(path), "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor")}
-    given = json.dumps(asdict(job))
+    variables = limits(job.threads) | {"TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor")}
     try:
-        child = f"{__package__}.child"
-        done = run_child("-m", child, cache=cache, given=given, **limits(job.threads), **variables)
+        done = run_child(
+            "-m", f"{__package__}.child", cache=cache, given=json.dumps(asdict(job)), **variables
+        )
     except BenchError as error:
         raise Failure(str(error)) from error
     return json.loads(done.line)

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from asv_benchmarks.figures.__main__ import number
+from fastmlp.cli.bench import number
 
 from . import results as store
 from .registry import ENTRIES, OWN

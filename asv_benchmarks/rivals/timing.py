@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.bench import timed
 from fastmlp.data import epoch_order
 
 from .base import Rival
@@ -32,10 +33,5 @@ def timed_start(rival: Rival, X: np.ndarray, y: np.ndarray, epochs: int = 3) -> 
 
 def timed_calls(call: Callable[[], Any]) -> float:
     """Seconds of a call, the mean of as many as last long enough to be timed."""
-    calls, seconds = 0, 0.0
-    start = time.perf_counter()
-    while seconds < CHUNK_SECONDS:
-        call()
-        calls += 1
-        seconds = time.perf_counter() - start
-    return seconds / calls
+    times = max(1, round(CHUNK_SECONDS / timed(call)()))
+    return timed(call, times)()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import fastmlp
-from fastmlp.bench_cases import random_loader
+from fastmlp.bench import random_loader
 
 from .base import Task
 

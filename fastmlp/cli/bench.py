@@ -4,27 +4,58 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
+import time
 
 from tqdm import tqdm
 
+from fastmlp import __version__
 from fastmlp.atomic import safe_write
+from fastmlp.kernels.core import machine
+
+HEADING = f"{'':<48}threads{'measured':>11}{'of peak':>13}{'rounds':>8}"
 
 
 def bench(args: argparse.Namespace) -> int:
     """Check, measure and print every figure; write them as JSON where asked."""
-    from . import bench as measuring  # of no use to the other commands
+    from fastmlp import bench as measuring  # of no use to the other commands
 
-    effort = measuring.QUICK if args.quick else measuring.FULL
-    asked = measuring.Bench(sorted({*args.threads}) or measuring.default_threads(), effort)
+    report = describe()
+    print(f"fastmlp {report['fastmlp']}, {report['processor']}, vectors of {report['vector_bytes']} bytes\n")
+    print(HEADING)
+    bar = tqdm(bar_format="{desc}", leave=False, disable=None)
     # opened before anything is measured, so that a wrong path shows now
-    with safe_write(args.json) if args.json else contextlib.nullcontext() as file:
-        report = measuring.run(asked, _say)
+    with safe_write(args.json) if args.json else contextlib.nullcontext() as file, bar:
+        figures = []
+        for figure in measuring.measure(args.threads, say=bar.set_description):
+            figures.append(figure._asdict())
+            tqdm.write(line(**figures[-1]))  # keeps clear of the bar
+            sys.stdout.flush()
         if file:
-            measuring.write_json(file, report)
+            text = json.dumps(report | {"figures": figures}, indent=1, ensure_ascii=False)
+            file.write_text(text + "\n", encoding="utf-8")
     return 0
 
 
-def _say(text: str) -> None:
-    tqdm.write(text)  # keeps clear of the progress bar
-    sys.stdout.flush()
+def describe() -> dict[str, str | int]:
+    """Name the version, the time and the machine."""
+    return {
+        "fastmlp": __version__,
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "processor": machine.processor(),
+        "vector_bytes": machine.vector_bytes(),
+        "threads": machine.get_num_threads(),
+    }
+
+
+def line(what: str, threads: int | None, value: float, unit: str, share: float | None, rounds: int) -> str:
+    """Line of the table; threads are `auto` where the work decides."""
+    of_peak = "" if share is None else f"{100 * share:.1f} %"
+    return f"{what:<48}{threads or 'auto':>7}{number(value):>11} {unit:<4}{of_peak:>8}{rounds:>8}"
+
+
+def number(value: float) -> str:
+    """Write three digits, or all before the point."""
+    size = abs(value)
+    return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"

@@ -7,17 +7,16 @@ from repositories import PARTS, SUITE, Repository, copy_parts, need_module
 
 pytestmark = pytest.mark.slow
 
-KERNEL, OTHER = "softmax", "scan"
+KERNEL, OTHER = "losses", "linear"  # whose ratios are the steadiest
 CELLS = rf"^({KERNEL}|{OTHER})\..*track_time_ratio"
-SHARE = "    first, last = _team.share(batch, member, members)\n"
+SHARE = re.compile(r"    first, last = threads\.\w+\(batch, \w+, \w+\)\n")
 
 
 def slow_down(path):
     """Let a third of the rows be computed twice; what they come to stays the same."""
     text = path.read_text(encoding="utf-8")
-    assert text.count(SHARE) == 1, f"{path.name} no longer shares its rows out as this test expects"
-    begin = text.index(SHARE) + len(SHARE)
-    loops = text[begin : text.index("\n\n\n", begin) + 1]
+    (share,) = SHARE.finditer(text)  # fails where the kernel no longer shares its rows out like this
+    loops = text[share.end() : text.index("\n\n\n", share.end()) + 1]
     assert loops.count("range(first, last)") == 2, f"{path.name} no longer has the two loops of this test"
     again = loops.replace("range(first, last)", "range(first, last, 3)")
     path.write_text(text.replace(loops, again + loops), encoding="utf-8")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastmlp import MLP, DataLoader, load_mnist, notebook_loop, reference, to_one_hot
+from asv_benchmarks import notebook_loop
+from fastmlp import MLP, DataLoader, load_mnist, reference, to_one_hot
 
 
 def pair(sizes, seed=0):

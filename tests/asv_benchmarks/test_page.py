@@ -15,7 +15,7 @@ from repositories import SUITE, Repository, copy_parts, environment, need, run
 
 pytestmark = pytest.mark.slow
 
-BENCHMARK = "training.Epoch.time_epoch"
+BENCHMARK = "epoch.Epoch.time_epoch"
 PACKAGES = (
     "playwright-core@1.65.1",
     "jquery@3.3.1",

@@ -1,4 +1,4 @@
-"""Softmax with cross-entropy."""
+"""Losses: softmax with cross-entropy."""
 
 import functools
 

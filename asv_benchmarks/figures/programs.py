@@ -1,20 +1,17 @@
-"""The figures of whole programs: starting, training, memory, and another processor's vectors."""
+"""The figures of whole programs: starting, training and memory."""
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from fastmlp.kernels.core import machine
+from asv_benchmarks.children import run_child
+from fastmlp.bench import BenchError
 
-from .race import Bench, BenchError, Goal, Row
+from .races import Plan
+from .report import Goal, Row
 
-PACKAGE = Path(__file__).parent
 # An epoch as the first thing that a program does, from the loader to the last step.
 FIRST_EPOCH = """
 import json, time
@@ -37,7 +34,7 @@ def peak():
 TRAIN = (
     PEAK_MEMORY
     + """
-from fastmlp.cli import main
+from fastmlp.cli.main import main
 code = main(["train", "--out", sys.argv[1]])
 names = [name for name, module in sys.modules.items() if getattr(module, "__spec__", None)]
 print(json.dumps([code, peak(), names]))
@@ -54,57 +51,10 @@ for name in json.load(sys.stdin):
 print(json.dumps(peak()))
 """
 )
-TILES = """
-import json, sys
-from dataclasses import astuple
-from asv_benchmarks.figures.race import Effort, Goal
-from asv_benchmarks.figures.rows import measure_tiles
-from fastmlp.kernels.core import machine
-effort, goal = json.loads(sys.argv[1])
-rows = measure_tiles(Effort(*effort), Goal(*goal))
-print(json.dumps([machine.vector_bytes(), [[row.what, row.value, row.rounds, row.note] for row in rows]]))
-"""
-AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
 STARTS, SHORT_RUNS, RUNS = 3, 3, 2
 
 
-class Child(NamedTuple):
-    """A program that has ended: its time as seen from outside, and the last line that it printed."""
-
-    seconds: float
-    line: str
-
-
-def run_child(*arguments: object, cache: Path, given: str = "", **settings: str) -> Child:
-    """Run Python on this very package, to its end.
-
-    Raises
-    ------
-    BenchError
-        It failed; the text is the last line that it said.
-    """
-    switches = {"FASTMLP_NUM_THREADS", "FASTMLP_SKIP_ZEROS", "FASTMLP_VECTOR_BYTES"}
-    environ = {name: value for name, value in os.environ.items() if name not in switches}
-    path = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environ |= {"FASTMLP_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(path), **settings}
-    start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        env=environ,
-        cwd=cache,
-        input=given,
-        capture_output=True,
-        text=True,
-    )
-    seconds = time.perf_counter() - start
-    lines = done.stdout.splitlines()
-    if done.returncode or not lines:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise BenchError(f"a program of the benchmark failed: {said[-1]}")
-    return Child(seconds, lines[-1])
-
-
-def start_rows(bench: Bench) -> Iterator[Row]:
+def start_rows(plan: Plan) -> Iterator[Row]:
     """Start with nothing compiled, then with everything."""
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
@@ -117,7 +67,7 @@ def start_rows(bench: Bench) -> Iterator[Row]:
         yield Row("the process around it", None, min(child.seconds for child in again), "s", STARTS)
 
 
-def train_rows(bench: Bench) -> Iterator[Row]:
+def train_rows(plan: Plan) -> Iterator[Row]:
     """Run `fastmlp train`, with all compiled; then watch its memory."""
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
@@ -145,22 +95,7 @@ def _memory_row(cache: Path) -> Row:
     )
 
 
-def avx2_rows(bench: Bench) -> Iterator[Row]:
-    """Time the tile with vectors of 32 bytes, against the peak of such vectors."""
-    if "+avx2" not in machine.features().split(",") or "+fma" not in machine.features().split(","):
-        return
-    effort, goal = bench.effort, Goal(88, 97)
-    asked = json.dumps([[effort.least, effort.most, effort.seconds, False], [goal.must, goal.aim]])
-    with tempfile.TemporaryDirectory() as folder:
-        width, rows = json.loads(run_child("-c", TILES, asked, cache=Path(folder), **AVX2).line)
-    if width != 32:
-        raise BenchError(f"with {AVX2} vectors have {width} bytes, expected 32")
-    for what, value, rounds, note in rows:
-        yield Row(what, 1, value, "%", rounds, goal, note)
-
-
-GROUPS = {
+IN_PROCESSES = {
     "Starting": start_rows,
     "Training as a program, warm": train_rows,
-    "Tiles of 32-byte vectors, share of their peak": avx2_rows,
 }

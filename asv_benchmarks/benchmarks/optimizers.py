@@ -1,4 +1,4 @@
-"""The step of gradient descent; a whole epoch of it is in `training`."""
+"""The steps of optimizers; a whole epoch of them is in `epoch`."""
 
 import functools
 
