@@ -11,8 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from fastmlp import bench
-from fastmlp.cli.main import whole_number
 from fastmlp.atomic import safe_write
+from fastmlp.cli.arguments import whole_number
 from fastmlp.kernels.core import machine
 
 from . import inference, kernels, programs, report, tiles, training

@@ -21,7 +21,7 @@ from asv_benchmarks.figures.tiles import tile_rows
 from asv_benchmarks.figures.races import Effort, Plan
 from fastmlp.kernels.core import machine
 rows = tile_rows(Plan((1,), Effort(*json.loads(sys.argv[1]))))
-print(json.dumps([machine.vector_bytes(), [[row.what, row.value, row.rounds, row.note] for row in rows]]))
+print(json.dumps([machine.VECTOR_BYTES, [[row.what, row.value, row.rounds, row.note] for row in rows]]))
 """
 
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from asv_benchmarks.children import ROOT
-from fastmlp.cli.bench import number
 from fastmlp.atomic import safe_write
+from fastmlp.cli.bench import number
 
 from . import results as store
 from .registry import ENTRIES, OWN

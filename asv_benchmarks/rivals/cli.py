@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fastmlp.cli.main import whole_number
+from fastmlp.cli.arguments import whole_number
 from fastmlp.kernels.core import machine
 
 from . import chart, readme, session, table

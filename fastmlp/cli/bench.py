@@ -7,6 +7,8 @@ import contextlib
 import json
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -14,7 +16,31 @@ from fastmlp import __version__
 from fastmlp.atomic import safe_write
 from fastmlp.kernels.core import machine
 
+from .arguments import add_command, whole_number
+
 HEADING = f"{'':<48}threads{'measured':>11}{'of peak':>13}{'rounds':>8}"
+
+
+def add(commands: Any) -> None:
+    """Add the command and its arguments."""
+    argument = add_command(
+        commands,
+        bench,
+        "measure how fast this machine trains",
+        "Check the kernels against the reference, then measure this processor's peak, how\n"
+        "near to it the register tile and whole epochs come, and predictions. Takes less\n"
+        "than a minute, in which the machine should do nothing else.",
+        "fastmlp bench --threads 1 2 --json figures.json",
+    )
+    argument("--json", type=Path, metavar="FILE", help="write all figures to a file too")
+    argument(
+        "--threads",
+        type=whole_number(1, 1024),
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="numbers of threads to measure (default: one, and as many as the machine grants)",
+    )
 
 
 def bench(args: argparse.Namespace) -> int:
@@ -44,7 +70,7 @@ def describe() -> dict[str, str | int]:
         "fastmlp": __version__,
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "processor": machine.processor(),
-        "vector_bytes": machine.vector_bytes(),
+        "vector_bytes": machine.VECTOR_BYTES,
         "threads": machine.get_num_threads(),
     }
 

@@ -41,7 +41,7 @@ def info(args: argparse.Namespace) -> int:
         "processor": machine.processor(),
         "features": " ".join(used),
         "threads": machine.get_num_threads(),
-        "vectors": f"{machine.vector_bytes()} bytes",
+        "vectors": f"{machine.VECTOR_BYTES} bytes",
         "cache": _cache_folder(),
     } | {name: os.environ.get(name, "not set") for name in _SWITCHES}
     width = max(map(len, lines))

@@ -6,13 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from fastmlp import __version__
 
 from . import bench, evaluate, info, predict, train
-from .arguments import add_command, whole_number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,28 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (train, evaluate, predict, info):
+    for command in (train, evaluate, predict, info, bench):
         command.add(commands)
-    _add_bench(commands)
     return parser
-
-
-def _add_bench(commands: Any) -> None:
-    argument = add_command(
-        commands,
-        bench.bench,
-        "measure how fast this machine trains",
-        "Check the kernels against the reference, then measure this processor's peak, how\n"
-        "near to it the register tile and whole epochs come, and predictions. Takes less\n"
-        "than a minute, in which the machine should do nothing else.",
-        "fastmlp bench --threads 1 2 --json figures.json",
-    )
-    argument("--json", type=Path, metavar="FILE", help="write all figures to a file too")
-    argument(
-        "--threads",
-        type=whole_number(1, 1024),
-        nargs="+",
-        default=[],
-        metavar="N",
-        help="numbers of threads to measure (default: one, and as many as the machine grants)",
-    )
