@@ -56,7 +56,8 @@ BREAKS = {
         "core/threads.py",
         "return read_shared(counter) < BROKEN",
         "return True",
-        "kernels/core/test_threads_interrupts.py::test_a_thread_that_fails_ends_the_region_for_all[own threads-1]",
+        "kernels/core/test_threads_interrupts.py::"
+        "test_a_thread_that_fails_ends_the_region_for_all[own threads-1]",
     ),
     "an output margin touched": Break(
         "core/tile.py",

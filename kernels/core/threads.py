@@ -218,13 +218,11 @@ class _Region:
         self._bell, self._interruption = queue.SimpleQueue(), None
         body.compile(*args, self.sync, 0, n_threads)  # here, since other threads may have little stack
 
-    def run(self, thread, others=()):
-        """Start the others and do a thread's share, unless it was called off; if it fails, all leave."""
+    def run(self, thread):
+        """Do a thread's share, unless it was called off; if it fails, all leave."""
         if self._fates.setdefault(thread, True) is False:
             return
         try:
-            for other in others:
-                start_new_thread(self.run, (other,))
             outcome = self.body(*self.args, self.sync, thread, self.n_threads), None
         except BaseException as error:
             self._break_up()
@@ -234,8 +232,9 @@ class _Region:
         self._bell.put(thread)
 
     def spawn(self):
-        """Start all threads: the first starts the others, because no interrupt comes to it."""
-        start_new_thread(self.run, (0, range(1, self.n_threads)))
+        """Start all threads."""
+        for thread in range(self.n_threads):
+            start_new_thread(self.run, (thread,))
 
     def _break_up(self):
         """Call off who has not begun; nobody waits for another any more."""
