@@ -26,7 +26,6 @@ TESTED_ELSEWHERE = {
     "fastmlp.kernels.batch": "kernels/test_epoch.py",
     "fastmlp.kernels.core.gather": "kernels/test_epoch.py",
     "fastmlp.kernels.core.sparsity": "kernels/test_epoch.py",
-    "fastmlp.kernels.core.peak": "test_bench.py",
 }
 # test files that are of no one module
 OF_NO_MODULE = {
