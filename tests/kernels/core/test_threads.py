@@ -268,4 +268,5 @@ def test_a_busy_machine_slows_threads_down_and_does_not_stop_it():
         for process in spinning:
             process.kill()
             process.wait()
-    assert np.median(busy) <= 4 * idle and busy.max() <= 1
+    # in epochs of this machine, not in seconds: threads that lose a slice at every barrier take tens
+    assert np.median(busy) <= 4 * idle and busy.max() <= 12 * idle
