@@ -87,9 +87,10 @@ def linear_relu_backward(x, w, y, dy, dx, dw, db):
 def _backward(x, w, y, dy, dx, dw, db, relu):
     n_threads = threads.thread_count(x.size * w.shape[1] * (1 if dx is None else 2))
     # what transposed panels of w need, kept by each calling thread from call to call
+    size = 0 if dx is None else n_threads * PANEL_BYTES + LINE
     room = getattr(_kept, "room", None)
-    if room is None or room.size < n_threads * PANEL_BYTES + LINE:
-        room = _kept.room = np.empty(n_threads * PANEL_BYTES + LINE, np.uint8)
+    if room is None or room.size < size:
+        room = _kept.room = np.empty(size, np.uint8)
     args = x, w, y, dy, dw[:0] if dx is None else dx, dw, db, room.view(x.dtype), relu
     threads.parallel(_linear_backward, n_threads, *args)
 

@@ -25,7 +25,7 @@ OPTIONS = {
 
 
 def _digest_sources() -> str | None:
-    """Digest of every module of the lower floor as its loader has it, be it byte code or part of a zip.
+    """Digest of the modules of the lower floor as their loader has them, be it byte code or a zip.
 
     None where loaders do not tell.
     """
@@ -67,7 +67,7 @@ def code_folder() -> Path | None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = folder / f".probe-{os.getpid()}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another thread may have had the same
         state = folder.stat()
         # cache files are pickles: whoever can write them can run code as this user
         if hasattr(os, "getuid") and (state.st_uid != os.getuid() or state.st_mode & stat.S_IWOTH):
@@ -105,7 +105,7 @@ class _Locator(caching._CacheLocator):
         return self._folder.name
 
     def get_disambiguator(self):
-        return "k"
+        return ""
 
     @classmethod
     def from_function(cls, py_func, py_file):
@@ -113,19 +113,21 @@ class _Locator(caching._CacheLocator):
 
 
 class _CacheImpl(caching.CompileResultCacheImpl):
-    _locator_classes = [_Locator]
+    """How a variant's code is kept: in our folder, whatever place Numba's settings name."""
+
+    def __init__(self, body, variant):
+        self._lineno, self._locator = body.__code__.co_firstlineno, _Locator(code_folder())
+        self._filename_base = f"{body.__module__}.{body.__name__}-{variant}"
 
 
 class _Cache(caching.FunctionCache):
     """The files of one variant, whose names no other's have: processes that compile do not collide."""
 
-    _impl_class = _CacheImpl
-
     def __init__(self, body, signature):
+        # the processor too: a folder may serve several machines
+        variant = repr((signature, machine.processor(), machine.features())).encode()
+        self._impl_class = functools.partial(_CacheImpl, variant=hashlib.sha256(variant).hexdigest()[:16])
         super().__init__(body)
-        name = f"{self._impl.filename_base}-{hashlib.sha256(repr(signature).encode()).hexdigest()[:16]}"
-        stamp = self._impl.locator.get_source_stamp()
-        self._cache_file = caching.IndexDataCacheFile(self._cache_path, name, stamp)
 
     def load_overload(self, sig, target_context):
         try:
@@ -180,17 +182,18 @@ class Entry:
     def compile(self, *args):
         """Have the variant for these arguments ready, from the cache or compiled."""
         kinds = tuple((arg.dtype, arg.ndim) if isinstance(arg, np.ndarray) else type(arg) for arg in args)
+        if kinds in self._ready:  # without waiting for a compilation of others
+            return
         with self._compiling:
-            if kinds in self._ready:
-                return
             signature = tuple(self._normal_type(*pair) for pair in zip(self._names, args, strict=True))
-            # on a dispatcher of its own, for other threads may be calling the one that everybody calls
-            compiler = kernel(self.dispatcher.py_func)
-            if code_folder() is not None:
-                compiler._cache = _Cache(compiler.py_func, signature)
-            compiler.compile(signature)
-            self.dispatcher.add_overload(compiler.overloads[signature])
-            self.dispatcher.disable_compile()  # arguments are converted to a variant that exists
+            if signature not in self.dispatcher.overloads:  # int and np.int64 have one variant
+                # on a dispatcher of its own, for other threads may be calling the one that everybody calls
+                compiler = kernel(self.dispatcher.py_func)
+                if code_folder() is not None:
+                    compiler._cache = _Cache(compiler.py_func, signature)
+                compiler.compile(signature)
+                self.dispatcher.add_overload(compiler.overloads[signature])
+                self.dispatcher.disable_compile()  # arguments are converted to a variant that exists
             self._call = self.dispatcher
             self._ready.add(kinds)
 

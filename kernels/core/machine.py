@@ -9,6 +9,8 @@ import llvmlite.binding as llvm
 from numba.core import config
 from numba.core.codegen import get_host_cpu_features
 
+MOST_THREADS = 1024
+
 _n_threads: int | None = None
 
 
@@ -102,7 +104,7 @@ def default_threads() -> int:
     bounds += [os.environ.get(name) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")]
     # OMP_NUM_THREADS may be a list for nested regions; the first number counts
     numbers = [int(first) for bound in bounds if (first := str(bound or "").split(",")[0]).isdecimal()]
-    return max(1, min(numbers))
+    return max(1, min(MOST_THREADS, *numbers))
 
 
 @functools.cache
@@ -120,6 +122,6 @@ def _thread_count(n: int | str, name: str) -> int:
         count = int(n)
     except (TypeError, ValueError, OverflowError):
         count = 0
-    if not 1 <= count <= 1024 or isinstance(n, float) and n != count:
-        raise ValueError(f"{name} is {n!r}; give a whole number from 1 to 1024")
+    if not 1 <= count <= MOST_THREADS or isinstance(n, float) and n != count:
+        raise ValueError(f"{name} is {n!r}; give a whole number from 1 to {MOST_THREADS}")
     return count

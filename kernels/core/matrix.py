@@ -70,7 +70,7 @@ class Matrix(NamedTuple):
 
 
 class Transposed(NamedTuple):
-    """The transpose of a matrix: row is 1 as column is there, which a product's code relies on."""
+    """The transpose of a matrix: row is always 1, and a product's code relies on it."""
 
     pointer: Any
     row: int

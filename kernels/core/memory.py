@@ -3,6 +3,7 @@
 import numpy as np
 
 from .jit import kernel
+from .machine import MOST_THREADS
 from .matrix import Matrix, cast, offset
 from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
 
@@ -16,8 +17,8 @@ LINES_OF_A_GROUP, MOST_GROUPS = 4, 8
 LINE = 64  # bytes of a cache line, and of the widest vector: rows start on such boundaries
 # Rows of a panel of w.T, two vectors wide: 64 KiB at most.
 PANEL_ROWS = 512
-# Rows are shared out in multiples of this, the height of the tallest tile, among so many threads at most.
-SHARE_UNIT, MOST_THREADS = 8, 1024
+# Rows are shared out in multiples of this, the height of the tallest tile.
+SHARE_UNIT = 8
 
 
 def plan(sizes, batch_size, dtype):

@@ -16,7 +16,7 @@ In Python, `_fates` says of each thread that it has begun or is called off: who 
 uninterruptible step, and nobody changes it. `_outcomes` has an entry for each thread that has ended; a region
 has ended when every thread is called off or has one. An interrupt may come on any line of the caller's: it
 sets STOP, calls off who has not begun and waits for the others, who finish their batch; if anybody was called
-off nobody can have passed the first barrier, which is then broken. No lock is held anywhere.
+off nobody can have passed the first barrier, which is then broken. No lock is held while threads run.
 """
 
 import os
@@ -199,15 +199,18 @@ def parallel_epoch(body, n_threads, stop, *args):
 def _run(region, start):
     """Start a region, wait for its end, and give what came of it or raise; then nothing of it runs."""
     try:
-        start(region)
-        region.wait()
-    finally:  # an interrupt may come on any line
+        try:
+            start(region)
+            region.wait()
+        finally:  # an interrupt may come on any line,
+            region.cancel()
+    finally:  # and another on any line of that
         region.cancel()
     return region.result()
 
 
 class _Region:
-    """One run of a body by n threads; `by_caller`: thread 0 is the caller's, who runs nothing in `wait`."""
+    """One run of a body by n threads; with `by_caller`, thread 0 is the calling thread."""
 
     def __init__(self, body, args, n_threads, stop, by_caller=False):
         self.body, self.args, self.n_threads = body, args, n_threads
@@ -225,7 +228,8 @@ class _Region:
         try:
             outcome = self.body(*self.args, self.sync, thread, self.n_threads), None
         except BaseException as error:
-            self._break_up()
+            self._call_off()
+            self.sync[ARRIVALS] = BROKEN
             outcome = None, error
         self._outcomes[thread] = outcome
         self.done[8 * thread] = 1
@@ -236,11 +240,9 @@ class _Region:
         for thread in range(self.n_threads):
             start_new_thread(self.run, (thread,))
 
-    def _break_up(self):
-        """Call off who has not begun; nobody waits for another any more."""
-        for thread in range(self.n_threads):
-            self._fates.setdefault(thread, False)
-        self.sync[ARRIVALS] = BROKEN
+    def _call_off(self):
+        """Call off who has not begun; whether there was anybody."""
+        return False in [self._fates.setdefault(thread, False) for thread in range(self.n_threads)]
 
     @property
     def ended(self):
@@ -249,8 +251,10 @@ class _Region:
 
     def wait(self):
         """Wait for all threads; an interrupt stops the epoch after its batch, and is raised in the end."""
-        while not self.ended:
+        while True:
             try:
+                if self.ended:
+                    return
                 # not for ever: a signal that another thread took is seen here between two waits
                 self._bell.get(timeout=SECONDS_TO_SIGNALS)
             except queue.Empty:
@@ -263,10 +267,10 @@ class _Region:
         if self.ended:
             return
         self.stop[0] = 1
-        if self.by_caller or not all(self._fates.setdefault(t, False) for t in range(self.n_threads)):
-            self._break_up()
-            if self.by_caller:
-                self._outcomes.setdefault(0, (None, None))
+        if self._call_off() or self.by_caller:
+            self.sync[ARRIVALS] = BROKEN
+        if self.by_caller:  # who is here, and so not in its share
+            self._outcomes.setdefault(0, (None, None))
         self.wait()
 
     def result(self):
@@ -285,8 +289,31 @@ class _Parked:
 
     def start(self, region):
         """Run a region: thread 0 here, the others on the parked threads; all of it here if those are lent."""
-        if not self._lend(region):
-            region.n_threads = 1
+        try:
+            if self._lend(region):
+                self._hand_out(region)
+            else:
+                region.n_threads = 1
+            region.run(0)
+            for thread in range(1, region.n_threads):  # as long as a waking thread would take
+                _await_change(region.done, 8 * thread, 0)
+        finally:
+            self._line.pop(region, None)
+
+    def _lend(self, region):
+        """Whether the threads are this region's: the first in the line that has not ended has them."""
+        self._line[region] = None
+        for other in list(self._line):
+            if other is region:
+                return True
+            if not other.ended:
+                break
+            self._line.pop(other, None)
+        self._line.pop(region)  # it has no turn later
+        return False
+
+    def _hand_out(self, region):
+        """Give parked threads their numbers in a region; those that are missing are made."""
         _await_change(self._calls, 0, -1)  # compiled here, since parked threads may have little stack
         while len(self._inboxes) < region.n_threads - 1:
             inbox = queue.SimpleQueue()
@@ -295,18 +322,6 @@ class _Parked:
         for thread in range(1, region.n_threads):
             self._inboxes[thread - 1].put((region, thread))
         self._calls[0] += 1
-        region.run(0)
-        for thread in range(region.n_threads):  # as long as a waking thread would take
-            _await_change(region.done, 8 * thread, 0)
-        self._line.pop(region, None)  # unless another caller has
-
-    def _lend(self, region):
-        """Whether the threads are this region's: the first in the line that has not ended has them."""
-        self._line[region] = None
-        for other in list(self._line):
-            if other is region or not other.ended:
-                return other is region
-            self._line.pop(other, None)
 
     def _work(self, inbox):
         while True:

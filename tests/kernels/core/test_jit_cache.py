@@ -4,8 +4,13 @@ import compileall
 import shutil
 import zipfile
 
+import numpy as np
 import pytest
 from trees import copy_tree, edit, python
+
+from fastmlp import kernels
+from fastmlp.kernels import optimizers
+from fastmlp.kernels.core import jit
 
 STEP = """
 import sys
@@ -100,6 +105,37 @@ def test_code_of_another_variant_is_compiled_anew(tmp_path):
     value, compiled, _ = step("float32", cache=tmp_path / "float32")
     assert value == -1 and compiled > 0
     assert step("float32", cache=tmp_path / "float32")[:2] == (-1, 0)
+
+
+def test_code_stays_in_its_folder_whatever_place_numba_is_told(tmp_path):
+    tree, cache = copy_tree(tmp_path / "tree"), tmp_path / "cache"
+    where = {"tree": tree, "cache": cache, "NUMBA_CACHE_LOCATOR_CLASSES": "InTreeCacheLocator"}
+    assert step(**where)[0] == -1
+    edit(tree / "kernels" / "core" / "simd.py", "return fused(builder, *args)", "return args[2]")
+    assert step(**where)[0] == 0
+    assert code_files(cache, ".nbc") and not code_files(tree, ".nbc")
+
+
+def test_processors_that_share_a_folder_have_files_of_their_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(jit, "code_folder", lambda: tmp_path)
+    body, names = optimizers._sgd_step.dispatcher.py_func, set()
+    for processor in ("znver3", "icelake-server"):
+        monkeypatch.setattr(jit.machine, "processor", lambda name=processor: name)
+        names.add(jit._Cache(body, ())._cache_file._index_name)
+    assert len(names) == 2
+
+
+def test_numbers_of_python_and_of_numpy_have_one_variant():
+    x, logits = np.ones((2, 3)), np.empty((2, 4))
+    table, size = kernels.plan((3, 4), 2, np.float64)
+    for scale in (np.float64(1), 1.0, np.float64(1)):
+        kernels.infer(np.zeros(size), table, x, scale, logits)
+        assert (logits == 0).all()
+    for batch_size in (2, np.int64(2), 2):
+        rows, stop, losses = np.arange(2), np.zeros(1, np.int64), np.zeros(1)
+        masks, labels = np.empty((0, 0), np.uint64), np.zeros(2, np.int64)
+        data = x, labels, rows, batch_size
+        assert kernels.sgd_epoch(np.zeros(size + 8), table, *data, 0.1, 1.0, masks, stop, losses) == 1
 
 
 SMALL_FILES = """

@@ -50,6 +50,9 @@ def test_the_default_is_bounded_by_the_switches_of_others(name, monkeypatch):
 def test_the_default_is_bounded_by_affinity(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3})
     assert machine.default_threads() == 1
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(5000)))
+    monkeypatch.setattr(machine, "_cgroup_quota", lambda: None)
+    assert machine.default_threads() == machine.MOST_THREADS  # what arenas have panels for
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,35 @@ def test_parked_threads_are_lent_to_one_caller_at_a_time():
     assert results == [alone] * 200
 
 
+class Region:
+    """As much of a region as its turn depends on."""
+
+    ended = False
+
+
+def test_a_caller_that_went_alone_keeps_nobody_from_the_parked_threads():
+    parked, first, second, third = regions._Parked(), Region(), Region(), Region()
+    assert parked._lend(first)
+    assert not parked._lend(second)
+    first.ended = True
+    assert parked._lend(third)  # though the second still runs
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_parked_threads_keep_nobodys_arrays(fails, monkeypatch):
+    set_num_threads(3)
+    forward()
+    if fails:
+
+        def interrupt(*args):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(regions._Parked, "_hand_out", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            forward()
+    assert not regions._parked._line
+
+
 # --- beside other programs -------------------------------------------------------------------------------
 
 

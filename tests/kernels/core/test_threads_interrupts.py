@@ -1,6 +1,7 @@
 """Ctrl-C on any line of what starts and ends threads; threads that fail, stall or have little stack."""
 
-import threading
+import _thread
+import time
 
 import numpy as np
 import pytest
@@ -194,8 +195,10 @@ def test_an_epoch_is_as_patient_as_its_quickest_batch(monkeypatch):
 
 
 def test_no_thread_is_left_of_an_epoch():
-    before = threading.active_count()
-    stop = np.zeros(1, np.int64)
+    before, stop = _thread._count(), np.zeros(1, np.int64)
     for _ in range(20):
         threads.parallel_epoch(_fail_in_one, 3, stop, np.zeros(3, np.int64), -1)
-    assert threading.active_count() == before
+    end = time.perf_counter() + 10
+    while _thread._count() > before and time.perf_counter() < end:  # a thread ends a little after its share
+        time.sleep(0.01)
+    assert _thread._count() <= before
