@@ -8,6 +8,7 @@ from repositories import PARTS, SUITE, Repository, copy_parts, need_module
 pytestmark = pytest.mark.slow
 
 KERNEL, OTHER = "losses", "linear"  # whose ratios are the steadiest
+ROUNDS = 3  # at most: what others on the same host do to one is not done to all
 CELLS = rf"^({KERNEL}|{OTHER})\..*track_time_ratio"
 SHARE = re.compile(r"    first, last = threads\.\w+\(batch, \w+, \w+\)\n")
 
@@ -75,11 +76,14 @@ def test_a_slower_kernel_is_flagged_and_an_unrelated_commit_is_not(repository):
     unrelated = repository.commit("a remark")
     slow_down(source)
     slower = repository.commit("a third of the rows twice")
-    measure(repository, before, unrelated, slower)
-
-    marks, said = compare(repository, before, unrelated)
-    assert marks[KERNEL] | marks[OTHER] <= {"", "-"}, said
-    marks, said = compare(repository, unrelated, slower)
-    assert "+" in marks[KERNEL], said
-    assert marks[KERNEL] | marks[OTHER] <= {"", "-", "+"}, said  # nothing failed
-    assert "+" not in marks[OTHER], said
+    rounds = []
+    for _ in range(ROUNDS):
+        measure(repository, before, unrelated, slower)
+        alike, different = compare(repository, before, unrelated), compare(repository, unrelated, slower)
+        rounds += [alike[1], different[1]]
+        for marks, said in (alike, different):
+            assert marks[KERNEL] | marks[OTHER] <= {"", "-", "+"}, said  # nothing failed
+        calm = "+" not in alike[0][KERNEL] | alike[0][OTHER] | different[0][OTHER]
+        if calm and "+" in different[0][KERNEL]:
+            return
+    pytest.fail(f"in none of {ROUNDS} rounds was the slower kernel flagged, and it alone:" + "".join(rounds))
