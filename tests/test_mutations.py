@@ -47,8 +47,10 @@ BREAKS = {
     ),
     "a region that is not ended after an interrupt": Break(
         "core/threads.py",
+        "            region.cancel()\n"
+        "    finally:  # and another on any line of that\n"
         "        region.cancel()\n",
-        "        pass\n",
+        "            pass\n    finally:\n        pass\n",
         "kernels/core/test_threads_interrupts.py::"
         "test_an_interrupt_on_any_line_leaves_whole_batches_and_threads_that_work",
     ),
