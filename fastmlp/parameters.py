@@ -64,6 +64,7 @@ class Arena:
         block[: len(self.block)] = self.block
         # whole before it is there, for another thread may predict
         self.memory, self.table, self.block, self._n_rows = memory, table, block, n_rows
+        self._places = table[list(_FIELDS)].tolist()
 
     def layers(self, batch: int) -> list[Layer]:
         """View every layer for a batch of so many rows."""
@@ -76,7 +77,7 @@ class Arena:
                 _matrix(memory, y, batch, n_out, y_row),
                 _matrix(memory, dy, batch, n_out, y_row),
             )
-            for n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy in self.table[list(_FIELDS)].tolist()
+            for n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy in self._places
         ]
 
     def parameters(self) -> list[tuple[_Array, _Array]]:
@@ -92,12 +93,12 @@ class Arena:
     def _pairs(self, block: _Array) -> list[tuple[_Array, _Array]]:
         return [
             (_matrix(block, w, n_in, n_out, w_row), block[b : b + n_out])
-            for n_in, n_out, w, w_row, b in self.table[list(_FIELDS[:5])].tolist()
+            for n_in, n_out, w, w_row, b, *_ in self._places
         ]
 
     def load(self, inputs: _Array, scale: Any) -> None:
         """Write a batch of inputs, times scale, to x of the first layer."""
-        x, row = self.table[0][["x", "x_row"]].item()
+        x, row = self._places[0][5:7]
         np.copyto(_matrix(self.memory, x, len(inputs), inputs.shape[1], row), inputs, casting="same_kind")
         # with the pads, because NumPy makes a buffer for rows that are apart
         self.memory[x : x + len(inputs) * row] *= scale
