@@ -173,7 +173,7 @@ def test_masked_arrays_without_masked_elements_are_taken(ops):
 # --- learning rates --------------------------------------------------------------------------------------
 
 MASKED_LR = np.ma.array(0.1, mask=True)
-BAD_LR = [0, -1, np.nan, np.inf, -np.inf, 1e-60, 1e60, "a", None, [0.1, 0.2], MASKED_LR]
+BAD_LR = [-1, np.nan, np.inf, -np.inf, 1e60, "a", [0.1, 0.2], MASKED_LR]
 
 
 @pytest.mark.parametrize("lr", BAD_LR, ids=str)
@@ -182,9 +182,9 @@ def test_bad_learning_rates_are_refused_and_change_nothing(ops, lr):
     before = bits(model)
     model.forward(X_GOOD, Y_GOOD)
     model.backward()
-    with pytest.raises(ValueError, match="(?s)lr is .*, expected a .*number above 0"):
+    with pytest.raises(ValueError, match="(?s)lr (is .*, expected a .*number from 0 up|has shape)"):
         model.step(lr)
-    with pytest.raises(ValueError, match="(?s)lr is .*, expected a .*number above 0"):
+    with pytest.raises(ValueError, match="(?s)lr (is .*, expected a .*number from 0 up|has shape)"):
         train_epoch(model, X_GOOD, Y_GOOD, lr=lr)
     assert bits(model) == before
     make_model(ops, dtype=np.float64).run_epoch(DataLoader(X_GOOD, Y_GOOD), np.arange(4), 1e-60, np.zeros(1))
@@ -324,9 +324,9 @@ def test_bad_weights_are_refused_and_change_nothing(ops, change, said):
         ({"class_names": ["a"]}, "class_names has 1 names, expected 3"),
         (
             {"ops": "reference"},
-            "ops is 'reference', which has no infer; expected fastmlp.kernels or",
+            "ops is 'reference', which has no adam_step; expected fastmlp.kernels or",
         ),
-        ({"ops": None}, "ops is None, which has no infer"),
+        ({"ops": None}, "ops is None, which has no adam_step"),
     ],
     ids=str,
 )

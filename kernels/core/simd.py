@@ -211,6 +211,8 @@ def _larger(builder, a, b):
 
 sub = _elementwise("a - b", lambda builder, a, b: builder.fsub(a, b))
 div = _elementwise("a / b", lambda builder, a, b: builder.fdiv(a, b))
+add = _elementwise("a + b", lambda builder, a, b: builder.fadd(a, b))
+mul = _elementwise("a * b", lambda builder, a, b: builder.fmul(a, b))
 larger = _elementwise("the larger lanes; where one of both is NaN, those of a", _larger)
 where_positive = _elementwise(
     "b where a > 0, and 0 elsewhere",
@@ -226,6 +228,14 @@ def fma(typingctx, a, b, c):
         return fused(builder, *args)
 
     return a(a, b, c), generate
+
+
+@intrinsic
+def sqrt(typingctx, a):
+    """Square root, correctly rounded."""
+    return a(a), lambda context, builder, signature, args: _call(
+        builder, "sqrt", args[0].type, [args[0]], args[0].type
+    )
 
 
 @intrinsic

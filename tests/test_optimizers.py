@@ -1,0 +1,42 @@
+"""Optimizers as values."""
+
+import pytest
+
+from fastmlp import SGD, Adam, schedules
+
+
+def test_kinds():
+    assert SGD().kind == "sgd" and SGD(0.1, momentum=0.9).kind == "momentum"
+    assert SGD(0.1, momentum=0.9, nesterov=True).kind == "nesterov" and Adam().kind == "adam"
+    assert SGD(schedules.one_cycle(1.0, momentum=(0.95, 0.85))).kind == "momentum"
+
+
+def test_they_are_values():
+    assert SGD(0.1, momentum=0.9) == SGD(0.1, momentum=0.9) != SGD(0.1)
+    assert Adam(layer_lr=[1, 0.5]) == Adam(layer_lr=(1, 0.5))
+    with pytest.raises(AttributeError):
+        SGD().lr = 1
+    assert eval(repr(Adam(0.5, epsilon=1e-6)), {"Adam": Adam}) == Adam(0.5, epsilon=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "text"),
+    [
+        (SGD, {"lr": -1}, "lr is -1, expected a finite number from 0 up"),
+        (SGD, {"lr": True}, "lr is True"),
+        (SGD, {"lr": float("nan")}, "lr is nan"),
+        (SGD, {"momentum": 1.0}, "momentum is 1.0, expected a finite number from 0 up and below 1"),
+        (SGD, {"nesterov": True}, "give momentum too"),
+        (SGD, {"momentum": 0.9, "nesterov": 1}, "nesterov is 1"),
+        (SGD, {"l2": -0.1}, "l2 is -0.1"),
+        (SGD, {"layer_lr": 3}, "layer_lr is 3, expected a factor for each layer"),
+        (SGD, {"layer_lr": [1, -1]}, r"layer_lr\[1\] is -1"),
+        (Adam, {"beta_2": 1}, "beta_2 is 1"),
+        (Adam, {"epsilon": 0.0}, "epsilon is 0.0, expected a finite number above 0"),
+        (Adam, {"weight_decay": "x"}, "weight_decay is 'x'"),
+        (Adam, {"bias_lr": float("inf")}, "bias_lr is inf"),
+    ],
+)
+def test_a_number_out_of_range_is_refused(kind, wrong, text):
+    with pytest.raises(ValueError, match=text):
+        kind(**wrong)
