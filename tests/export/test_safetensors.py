@@ -20,6 +20,8 @@ CONFIG = {
     "scale": 1 / 255,
     "image_shape": (2, 3),
     "class_names": ("a", "b", "ç"),
+    "activations": ("tanh",),
+    "init": "glorot_uniform",
 }
 
 
