@@ -63,8 +63,8 @@ class MLP(Configured):
         dtype: DTypeLike = np.float32,
         ops: Operations = kernels,
     ) -> None:
-        shown = (image_shape, class_names)
-        self._set_up(checks.check_config(sizes, dtype, scale, *shown, activation, init), ops)
+        config = checks.check_config(sizes, dtype, scale, image_shape, class_names, activation, init)
+        self._set_up(config, ops)
         rng = np.random.default_rng(seed)
         self._arena.write(
             initial_weights(init, shape, rng) if len(shape) == 2 else np.zeros(shape)
