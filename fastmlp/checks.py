@@ -1,5 +1,6 @@
 """What comes in at a model's door, refused by a ValueError that says what would be taken."""
 
+import difflib
 import math
 import operator
 from collections.abc import Sequence
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .config import Config
+from .config import ACTIVATIONS, Config
 from .data import DataLoader
 from .data.inputs import as_array, prepare_inputs, refuse_masked
 from .data.labels import prepare_labels
+from .init import INITS
 from .ops import Operations
 from .optimizers import SGD, Adam
 
@@ -24,6 +26,8 @@ def check_config(
     scale: float,
     image_shape: Sequence[int] | None,
     class_names: Sequence[str] | None,
+    activation: str | Sequence[str],
+    init: str,
 ) -> Config:
     """Give a configuration of which everything holds that `MLP` says."""
     widths, kind = _check_sizes(sizes), _check_dtype(dtype)
@@ -33,6 +37,8 @@ def check_config(
         _check_scale(scale, kind),
         _check_image_shape(image_shape, widths[0]),
         _check_class_names(class_names, widths[-1]),
+        _check_activations(activation, len(widths) - 2),
+        check_choice("init", init, INITS),
     )
 
 
@@ -89,6 +95,27 @@ def _check_class_names(class_names: Sequence[str] | None, n_classes: int) -> tup
     if len(checked) != n_classes:
         raise ValueError(f"class_names has {len(checked)} names, expected {n_classes}, one a class")
     return checked
+
+
+def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
+    """Give the names of the activations as a tuple, one a hidden layer; a single name is of all."""
+    if isinstance(activation, str):
+        return (check_choice("activation", activation, ACTIVATIONS),) * n_hidden
+    if not np.iterable(activation):
+        raise ValueError(f"activation is {activation!r}, expected a name, or one a hidden layer")
+    names = list(activation)
+    if len(names) != n_hidden:
+        raise ValueError(f"activation has {len(names)} names, expected {n_hidden}, one a hidden layer")
+    return tuple(check_choice(f"activation[{i}]", name, ACTIVATIONS) for i, name in enumerate(names))
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Give a name that is one of the choices; the error lists them, and says which is near."""
+    if isinstance(value, str) and value in choices:
+        return str(value)
+    near = difflib.get_close_matches(str(value).lower().replace(" ", "_"), choices, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}{hint}")
 
 
 def _whole_numbers(values: Any) -> tuple[int, ...]:

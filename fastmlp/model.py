@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import checks, kernels, schedules
-from .config import Config
+from .config import DEFAULTS, Config
 from .data import DataLoader
 from .export import safetensors
+from .init import initial_weights
 from .ops import Operations
 from .optimizers import SGD, Adam
 from .steps import family_of, optimizer_record, rate_factors, take_step
@@ -22,20 +23,23 @@ _PLAIN = SGD()
 
 
 class MLP(Weighted):
-    """A multilayer perceptron: linear layers with ReLU between them, softmax with cross-entropy at the end.
+    """A multilayer perceptron: linear layers with activations between them, softmax with cross-entropy last.
 
     Parameters
     ----------
     sizes : widths of the input, of each hidden layer and of the output (the number of classes)
+    activation : of the hidden layers: identity, relu, tanh, logistic, leaky_relu, selu, silu, gelu or mish,
+        or one of these for each hidden layer; saved
     scale : factor that inputs are multiplied by, in training and in inference; saved with the model
+    init : of the weights: he_normal, he_uniform, glorot_normal, glorot_uniform or lecun_normal; saved
     image_shape : (rows, columns) of the images that a row of X holds, where it holds images; saved
     class_names : a name for each class; saved
     seed : of the initial weights: what `numpy.random.default_rng` takes
     dtype : float32 or float64, of parameters and of all arithmetic
     ops : the operations: `fastmlp.kernels`, or `fastmlp.reference` for the same in NumPy
 
-    Weights are drawn from a normal distribution in float64 and multiplied by sqrt(2 / n_in) (He et al.,
-    Delving Deep into Rectifiers, 2015, equation 10); biases start at 0.
+    Weights are drawn in float64; he_normal is a normal distribution times sqrt(2 / n_in) (He et al., Delving
+    Deep into Rectifiers, 2015, equation 10), and `fastmlp.init` has the others. Biases start at 0.
 
     Raises
     ------
@@ -53,17 +57,20 @@ class MLP(Weighted):
         self,
         sizes: Sequence[int],
         *,
+        activation: str | Sequence[str] = "relu",
         scale: float = 1.0,
+        init: str = "he_normal",
         image_shape: Sequence[int] | None = None,
         class_names: Sequence[str] | None = None,
         seed: Any = None,
         dtype: DTypeLike = np.float32,
         ops: Operations = kernels,
     ) -> None:
-        self._set_up(checks.check_config(sizes, dtype, scale, image_shape, class_names), ops)
+        config = checks.check_config(sizes, dtype, scale, image_shape, class_names, activation, init)
+        self._set_up(config, ops)
         rng = np.random.default_rng(seed)
         self._arena.write(
-            rng.standard_normal(shape) * math.sqrt(2 / shape[0]) if len(shape) == 2 else np.zeros(shape)
+            initial_weights(init, shape, rng) if len(shape) == 2 else np.zeros(shape)
             for shape in self._arena.shapes
         )
 
@@ -293,6 +300,8 @@ class MLP(Weighted):
             "scale": self.scale,
             "image_shape": None if self.image_shape is None else list(self.image_shape),
             "class_names": None if self.class_names is None else list(self.class_names),
+            "activations": list(self.activations),
+            "init": self.init,
         }
 
     def save(self, path: str | os.PathLike) -> None:
@@ -327,6 +336,7 @@ class MLP(Weighted):
         return model
 
     def _restore(self, config: dict[str, Any], weights: Sequence[ArrayLike], ops: Operations) -> None:
+        config = DEFAULTS | config
         self._set_up(checks.check_config(*(config[name] for name in Config._fields)), ops)
         self.set_weights(weights)
 
