@@ -23,8 +23,8 @@ def _normal(z):
     return (0.5 * (1 + _erf(z / math.sqrt(2)))).astype(z.dtype)
 
 
-def _tanh_softplus(z):
-    return np.tanh(np.logaddexp(z, 0))
+def _softplus(z):
+    return np.logaddexp(z, 0)
 
 
 @quiet
@@ -40,7 +40,7 @@ def activation(name, z):
         "selu": lambda: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(np.minimum(z, 0))),
         "silu": lambda: low * _logistic(z),
         "gelu": lambda: low * _normal(z),
-        "mish": lambda: low * _tanh_softplus(z),
+        "mish": lambda: low * np.tanh(_softplus(z)),
     }[name]()
 
 
@@ -57,5 +57,5 @@ def activation_gradient(name, saved, dy):
         "selu": lambda: dy * np.where(y > 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA).astype(y.dtype),
         "silu": lambda: dy * (_logistic(z) * (1 + z * _logistic(-z))),
         "gelu": lambda: dy * (_normal(z) + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)),
-        "mish": lambda: dy * (_tanh_softplus(z) + z * _logistic(z) * (1 - _tanh_softplus(z) ** 2)),
+        "mish": lambda: dy * (np.tanh(_softplus(z)) + z * _logistic(z) / np.cosh(_softplus(z)) ** 2),
     }[name]()

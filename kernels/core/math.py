@@ -9,7 +9,6 @@ from numba.extending import intrinsic
 
 from .simd import I64, constant, fused, unary
 
-
 # erf(x) = 1 - exp(-x Q(x)) for x >= 0: minimax polynomials for Q(x) = -log(erfc(x)) / x, lowest power first,
 # by Remez' exchange in 60 digits for the relative error of erf (2**-31 up to 4, 2**-55 up to 6, where erf
 # rounds to 1). One polynomial does for all x, for where x is large, little of Q's error is left in erf.
