@@ -98,8 +98,8 @@ class MLP(Weighted):
             self._arena.reserve(batch)
             self._arena.load(inputs, self._scale)
             *hidden, last = self._arena.layers(batch)
-            for layer in hidden:
-                self._ops.linear_relu_forward(layer.x, layer.w, layer.b, layer.y)
+            for layer, name in zip(hidden, self.activations, strict=True):
+                self._ops.linear_activation_forward(layer.x, layer.w, layer.b, name, layer.z, layer.y)
             self._ops.linear_forward(last.x, last.w, last.b, last.y)
             losses = np.empty(batch)
             self._ops.softmax_cross_entropy(last.y, labels, last.dy, losses)
@@ -123,12 +123,12 @@ class MLP(Weighted):
                 raise RuntimeError("backward follows a forward pass: call forward(X, y) first")
             layers, gradients = self._arena.layers(self._forward_rows), self._arena.gradients()
             for i in reversed(range(len(layers))):
-                (w, _, x, y, dy), (dw, db) = layers[i], gradients[i]
+                (w, _, x, y, dy, z), (dw, db) = layers[i], gradients[i]
                 dx = layers[i - 1].dy if i else None
                 if i == len(layers) - 1:
                     self._ops.linear_backward(x, w, dy, dx, dw, db)
                 else:
-                    self._ops.linear_relu_backward(x, w, y, dy, dx, dw, db)
+                    self._ops.linear_activation_backward(x, w, y, z, dy, self.activations[i], dx, dw, db)
             self._forward_rows, self._gradient_rows = 0, self._forward_rows
 
     def step(self, optimizer: SGD | Adam | float, total_steps: int | None = None) -> None:

@@ -21,7 +21,13 @@ class Operations(Protocol):
 
     __name__: str  # copies and pickles of a model find the module by it
 
-    def plan(self, sizes: Sequence[int], batch_size: int, dtype: DTypeLike) -> tuple[_Array, int]:
+    def plan(
+        self,
+        sizes: Sequence[int],
+        batch_size: int,
+        dtype: DTypeLike,
+        activations: Sequence[str] | None = None,
+    ) -> tuple[_Array, int]:
         """Lay out parameters and workspaces in one array."""
 
     def scan(self, x: _Array) -> tuple[bool, float, float]:
@@ -45,6 +51,25 @@ class Operations(Protocol):
         self, x: _Array, w: _Array, y: _Array, dy: _Array, dx: _Array | None, dw: _Array, db: _Array
     ) -> None:
         """Give the gradients of `linear_relu_forward`; dy is consumed."""
+
+    def linear_activation_forward(
+        self, x: _Array, w: _Array, b: _Array, activation: str, z: _Array, y: _Array
+    ) -> None:
+        """z = x @ w + b;  y = activation(z)."""
+
+    def linear_activation_backward(
+        self,
+        x: _Array,
+        w: _Array,
+        y: _Array,
+        z: _Array,
+        dy: _Array,
+        activation: str,
+        dx: _Array | None,
+        dw: _Array,
+        db: _Array,
+    ) -> None:
+        """Give the gradients of `linear_activation_forward`; dy is consumed."""
 
     def softmax_cross_entropy(
         self, logits: _Array, labels: _Array, dlogits: _Array, losses: NDArray[np.float64]

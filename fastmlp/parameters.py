@@ -13,7 +13,7 @@ from .ops import Operations
 
 _Array = NDArray[Any]
 
-_FIELDS = ("n_in", "n_out", "w", "w_row", "b", "x", "x_row", "y", "y_row", "dy")
+_FIELDS = ("n_in", "n_out", "w", "w_row", "b", "x", "x_row", "y", "y_row", "dy", "z")
 _LINE = 64  # bytes; arenas start on a cache line, as the kernels' plan wants
 _HUGE_PAGE = 2**21  # bytes; NumPy asks for huge pages in arrays of two of them or more
 
@@ -26,6 +26,7 @@ class Layer(NamedTuple):
     x: _Array  # (batch, n_in); y of the layer before
     y: _Array  # (batch, n_out)
     dy: _Array  # (batch, n_out)
+    z: _Array  # (batch, n_out); y itself where z is not kept
 
 
 class Arena:
@@ -36,6 +37,7 @@ class Arena:
     ops : whose `plan` says where everything lies
     sizes : widths, from the input to the classes
     dtype : float32 or float64
+    activations : a name for each hidden layer; None for relu in all
 
     Attributes
     ----------
@@ -45,8 +47,14 @@ class Arena:
     shapes : of the parameters: [(n_in, n_out), (n_out,), …]
     """
 
-    def __init__(self, ops: Operations, sizes: Sequence[int], dtype: np.dtype[Any]) -> None:
-        self._plan = lambda n_rows: ops.plan(sizes, n_rows, dtype)
+    def __init__(
+        self,
+        ops: Operations,
+        sizes: Sequence[int],
+        dtype: np.dtype[Any],
+        activations: Sequence[str] | None = None,
+    ) -> None:
+        self._plan = lambda n_rows: ops.plan(sizes, n_rows, dtype, activations)
         pairs = zip(sizes, sizes[1:], strict=False)
         self.shapes = [shape for n_in, n_out in pairs for shape in ((n_in, n_out), (n_out,))]
         self._gradients: _Array | None = None  # made when first asked for
@@ -76,8 +84,9 @@ class Arena:
                 _matrix(memory, x, batch, n_in, x_row),
                 _matrix(memory, y, batch, n_out, y_row),
                 _matrix(memory, dy, batch, n_out, y_row),
+                _matrix(memory, z, batch, n_out, y_row),
             )
-            for n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy in self._places
+            for n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, z in self._places
         ]
 
     def parameters(self) -> list[tuple[_Array, _Array]]:

@@ -20,7 +20,7 @@ class Weighted(Configured):
         """Make parameters, all zero."""
         self._config, self._ops = config, check_ops(ops)
         self._scale = config.dtype.type(config.scale)
-        self._arena = Arena(self._ops, config.sizes, config.dtype)
+        self._arena = Arena(self._ops, config.sizes, config.dtype, config.activations)
         self._kept = Kept(self._arena)
         self._lock = threading.Lock()
         self._forward_rows = 0  # rows of the forward pass that backward may follow; 0: none

@@ -6,7 +6,14 @@ Everything here has a twin of the same name and signature in `fastmlp.reference`
 from .core.memory import plan
 from .epoch import train_epoch
 from .inference import infer
-from .linear import linear_backward, linear_forward, linear_relu_backward, linear_relu_forward
+from .linear import (
+    linear_activation_backward,
+    linear_activation_forward,
+    linear_backward,
+    linear_forward,
+    linear_relu_backward,
+    linear_relu_forward,
+)
 from .losses import softmax_cross_entropy
 from .optimizers import adam_step, ema_step, momentum_step, sgd_step
 from .scan import scan, zero_masks
@@ -15,6 +22,8 @@ __all__ = [
     "adam_step",
     "ema_step",
     "infer",
+    "linear_activation_backward",
+    "linear_activation_forward",
     "linear_backward",
     "linear_forward",
     "linear_relu_backward",

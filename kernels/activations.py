@@ -5,12 +5,12 @@ import math
 from .core.jit import kernel
 from .core.math import erf, exp, expm1, logistic, tanh
 from .core.matrix import offset, row_of
+from .core.memory import ACTIVATIONS
 from .core.simd import add, choose, div, filled, fma, lanes, larger, load, mul, smaller, store, sub
 from .core.simd import where_positive as relu_slope
 
-# the number of an activation is its place; the last three have their derivative from z, the others from y
-ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
-RELU, TANH, LOGISTIC, LEAKY_RELU, SELU, SILU, GELU, MISH = range(1, 9)
+# the number of an activation is its place in ACTIVATIONS
+IDENTITY, RELU, TANH, LOGISTIC, LEAKY_RELU, SELU, SILU, GELU, MISH = range(len(ACTIVATIONS))
 
 LEAK = 0.01
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., 2017

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .activations import RELU, activate
 from .core import memory
 from .core.gather import data_rows, gather_row, gathered, gathered_transposed, in_place, prefetch_row
 from .core.jit import kernel
@@ -127,17 +128,18 @@ def forward_backward(batch, row_losses, sync, thread, n_threads):
         here, lower = table[index], table[index - 1]
         dy = submatrix(memory.output_gradients(arena, here), first, 0)
         dx = submatrix(memory.output_gradients(arena, lower), first, 0)
-        y = submatrix(memory.outputs(arena, lower), first, 0)
-        w = memory.weights(arena, here)
-        input_gradient(w, dy, dx, y, True, panel, last - first, here.n_in, here.n_out)
+        saved = submatrix(memory.pre_activations(arena, lower), first, 0)
+        w, kind = memory.weights(arena, here), lower.activation
+        input_gradient(w, dy, dx, saved, kind, panel, last - first, here.n_in, here.n_out)
 
 
 @kernel
 def _forward_part(batch, index, first, n_rows, column, columns):
     """Some rows and columns of a layer's output; pads come out as zeros."""
     x = submatrix(memory.inputs(batch.arena, batch.table[index]), first, 0)
-    w, b, y, lower = _operands(batch, index, first, column)
-    forward_rows(x, w, b, y, n_rows, batch.table[index].n_in, columns, lower)
+    w, b, z, lower = _operands(batch, index, first, column)
+    forward_rows(x, w, b, z, n_rows, batch.table[index].n_in, columns, lower)
+    _activate_part(batch, index, first, n_rows, column, columns)
 
 
 @kernel
@@ -145,25 +147,36 @@ def _first_forward_part(batch, group, first, n_rows, columns):
     """Some rows of the first layer's output, and the columns of a group; pads come out as zeros."""
     layer, n_words, own = batch.table[0], batch.masks.shape[1], _group_memory(batch, group)
     x = submatrix(gathered(_data(batch, own), _row_indices(own, layer), batch.values), first, 0)
-    w, b, y, lower = _operands(batch, 0, first, group * columns)
+    w, b, z, lower = _operands(batch, 0, first, group * columns)
     if batch.masks.size:
         indices = submatrix(memory.feature_indices(own, layer), first // SAMPLES, 0)
         n_blocks = (n_words + BLOCK - 1) // BLOCK
-        indexed_forward_rows(x, w, b, y, indices, n_blocks, n_rows, columns, lower)
+        indexed_forward_rows(x, w, b, z, indices, n_blocks, n_rows, columns, lower)
     else:
-        forward_rows(x, w, b, y, n_rows, layer.n_in, columns, lower)
+        forward_rows(x, w, b, z, n_rows, layer.n_in, columns, lower)
+    _activate_part(batch, 0, first, n_rows, group * columns, columns)
+
+
+@kernel
+def _activate_part(batch, index, first, n_rows, column, columns):
+    """The activation of some rows and columns, unless the product has done it; pads stay as they are."""
+    layer = batch.table[index]
+    if layer.activation > RELU:
+        z = submatrix(memory.pre_activations(batch.arena, layer), first, column)
+        y = submatrix(memory.outputs(batch.arena, layer), first, column)
+        activate(layer.activation, z, y, n_rows, min(columns, layer.n_out - column))
 
 
 @kernel
 def _operands(batch, index, first, column):
-    """Weights, biases and output of a layer from a row and a column on, and what clamps the output."""
+    """Weights, biases and output of a product from a row and a column on, and what clamps the output."""
     arena, layer = batch.arena, batch.table[index]
-    lower = convert(-np.inf if index == batch.table.shape[0] - 1 else 0.0, arena[0])
+    lower = convert(0.0 if layer.activation == RELU else -np.inf, arena[0])
     w, b = (
         submatrix(memory.weights(arena, layer), 0, column),
         submatrix(memory.biases(arena, layer), 0, column),
     )
-    return w, b, submatrix(memory.outputs(arena, layer), first, column), lower
+    return w, b, submatrix(memory.pre_activations(arena, layer), first, column), lower
 
 
 @kernel

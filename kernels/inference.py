@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .activations import RELU, activate
 from .core import memory, threads
 from .core.gather import byte_values, data_rows, fill_values, gather_row, gathered, in_place
 from .core.jit import entry
@@ -65,7 +66,7 @@ def _infer(arena, table, x, scale, logits, sync, thread, n_threads):
         skip = count_visits(masks, samples, 0, rows) < SKIP_BELOW * groups * n_in
         for index in range(n_layers):
             layer, last = table[index], index == n_layers - 1
-            lower = convert(-np.inf if last else 0.0, scale)
+            lower = convert(0.0 if layer.activation == RELU else -np.inf, scale)
             w, b = memory.weights(parameters, layer), memory.biases(parameters, layer)
             y = rows_of(logits, begin) if last else there
             if index == 0 and skip:
@@ -75,6 +76,8 @@ def _infer(arena, table, x, scale, logits, sync, thread, n_threads):
                 forward_rows(first, w, b, y, rows, n_in, layer.n_out, lower)
             else:
                 forward_rows(here, w, b, y, rows, layer.n_in, layer.n_out, lower)
+            if layer.activation > RELU:
+                activate(layer.activation, y, y, rows, layer.n_out)
             here, there = there, here
     return (
         space.size + samples.size + space_of_indices.size

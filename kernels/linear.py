@@ -1,14 +1,14 @@
-"""Linear layers with and without ReLU, forward and backward."""
+"""Linear layers, with ReLU or any activation and without, forward and backward."""
 
 import threading
 
 import numpy as np
 
-from .activations import relu_gradient
+from .activations import IDENTITY, RELU, SILU, activate, activation_gradient
 from .core import threads
 from .core.jit import entry, kernel
 from .core.matrix import Matrix, Transposed, address, aligned, rows_of, submatrix, transposed
-from .core.memory import LINE, PANEL_ROWS
+from .core.memory import ACTIVATIONS, LINE, PANEL_ROWS
 from .core.simd import convert, lanes, two_vectors
 from .core.sparsity import BLOCK_ROW
 from .core.tile import indexed_product, product, transpose_block
@@ -34,7 +34,7 @@ def linear_forward(x, w, b, y):
 
     Twin: `fastmlp.reference.linear_forward`.
     """
-    threads.parallel(_linear_forward, threads.thread_count(x.size * w.shape[1]), x, w, b, y, False)
+    _forward(x, w, b, y, y, IDENTITY)
 
 
 def linear_relu_forward(x, w, b, y):
@@ -44,7 +44,24 @@ def linear_relu_forward(x, w, b, y):
 
     Parameters as of `linear_forward`. Twin: `fastmlp.reference.linear_relu_forward`.
     """
-    threads.parallel(_linear_forward, threads.thread_count(x.size * w.shape[1]), x, w, b, y, True)
+    _forward(x, w, b, y, y, RELU)
+
+
+def linear_activation_forward(x, w, b, activation, z, y):
+    """Linear layer followed by an activation; NaN stays NaN.
+
+    z = x @ w + b;  y = activation(z)
+
+    Parameters (rows contiguous, one float dtype throughout)
+    ----------
+    x, w, b : as of `linear_forward`
+    activation : str      a name of `core.memory.ACTIVATIONS`
+    z : output            (batch, n_out), overwritten: z for silu, gelu and mish, else of no use; may be y
+    y : output            (batch, n_out), overwritten; must not overlap any other argument but z
+
+    Twin: `fastmlp.reference.linear_activation_forward`.
+    """
+    _forward(x, w, b, z, y, ACTIVATIONS.index(activation))
 
 
 def linear_backward(x, w, dy, dx, dw, db):
@@ -62,7 +79,7 @@ def linear_backward(x, w, dy, dx, dw, db):
 
     Twin: `fastmlp.reference.linear_backward`.
     """
-    _backward(x, w, dy, dy, dx, dw, db, False)
+    _backward(x, w, dy, dy, dx, dw, db, IDENTITY)
 
 
 def linear_relu_backward(x, w, y, dy, dx, dw, db):
@@ -81,43 +98,68 @@ def linear_relu_backward(x, w, y, dy, dx, dw, db):
 
     Twin: `fastmlp.reference.linear_relu_backward`.
     """
-    _backward(x, w, y, dy, dx, dw, db, True)
+    _backward(x, w, y, dy, dx, dw, db, RELU)
 
 
-def _backward(x, w, y, dy, dx, dw, db, relu):
+def linear_activation_backward(x, w, y, z, dy, activation, dx, dw, db):
+    """Backward pass of `linear_activation_forward`.
+
+    dz = dy * activation'(z);  dx = dz @ w.T;  dw = x.T @ dz;  db = dz.sum(axis=0)
+
+    Parameters (rows contiguous, one float dtype throughout)
+    ----------
+    x : (batch, n_in)              input of the forward pass
+    w : (n_in, n_out)              weights
+    y : (batch, n_out)             output of the forward pass, which the derivative is taken from
+    z : (batch, n_out)             in y's place for silu, gelu and mish; not read for others
+    dy : (batch, n_out), consumed  gradient with respect to y; holds dz on return
+    activation : str               a name of `core.memory.ACTIVATIONS`
+    dx, dw, db : outputs           as of `linear_relu_backward`
+
+    Twin: `fastmlp.reference.linear_activation_backward`.
+    """
+    kind = ACTIVATIONS.index(activation)
+    _backward(x, w, z if kind >= SILU else y, dy, dx, dw, db, kind)
+
+
+def _forward(x, w, b, z, y, kind):
+    threads.parallel(_linear_forward, threads.thread_count(x.size * w.shape[1]), x, w, b, z, y, kind)
+
+
+def _backward(x, w, saved, dy, dx, dw, db, kind):
     n_threads = threads.thread_count(x.size * w.shape[1] * (1 if dx is None else 2))
     # what transposed panels of w need, kept by each calling thread from call to call
     size = 0 if dx is None else n_threads * PANEL_BYTES + LINE
     room = getattr(_kept, "room", None)
     if room is None or room.size < size:
         room = _kept.room = np.empty(size, np.uint8)
-    args = x, w, y, dy, dw[:0] if dx is None else dx, dw, db, room.view(x.dtype), relu
+    args = x, w, saved, dy, dw[:0] if dx is None else dx, dw, db, room.view(x.dtype), kind
     threads.parallel(_linear_backward, n_threads, *args)
 
 
-@entry("y")
-def _linear_forward(x, w, b, y, relu, sync, thread, n_threads):
+@entry("z", "y")
+def _linear_forward(x, w, b, z, y, kind, sync, thread, n_threads):
     first, last = threads.thread_range(x.shape[0], thread, n_threads)
     n_in, n_out = w.shape
-    lower = x.dtype.type(0.0 if relu else -np.inf)
-    biases = Matrix(address(b, 0, 0), 0, 1)
-    forward_rows(
-        rows_of(x, first), rows_of(w, 0), biases, rows_of(y, first), last - first, n_in, n_out, lower
-    )
+    lower = x.dtype.type(0.0 if kind == RELU else -np.inf)
+    biases, target = Matrix(address(b, 0, 0), 0, 1), rows_of(z, first) if kind > RELU else rows_of(y, first)
+    forward_rows(rows_of(x, first), rows_of(w, 0), biases, target, last - first, n_in, n_out, lower)
+    if kind > RELU:
+        activate(kind, target, rows_of(y, first), last - first, n_out)
 
 
 @entry("dx", "dw", "db", "panels")  # dy is written through its address, and only by the layer with ReLU
-def _linear_backward(x, w, y, dy, dx, dw, db, panels, relu, sync, thread, n_threads):
+def _linear_backward(x, w, saved, dy, dx, dw, db, panels, kind, sync, thread, n_threads):
     batch, (n_in, n_out) = x.shape[0], w.shape
     first, last = threads.thread_range(batch, thread, n_threads)
-    if relu:
-        relu_gradient(rows_of(y, first), rows_of(dy, first), last - first, n_out)
+    if kind:
+        activation_gradient(kind, rows_of(saved, first), rows_of(dy, first), last - first, n_out)
         threads.barrier(sync, n_threads)
     if dx.shape[0]:
         panel = aligned(address(panels, thread * (PANEL_BYTES // x.itemsize), 0))
         outputs = rows_of(dx, first)
         input_gradient(
-            rows_of(w, 0), rows_of(dy, first), outputs, outputs, False, panel, last - first, n_in, n_out
+            rows_of(w, 0), rows_of(dy, first), outputs, outputs, IDENTITY, panel, last - first, n_in, n_out
         )
     first, last = threads.thread_range(n_in, thread, n_threads)
     zeros = Matrix(two_vectors(x.dtype.type(0)), 0, 0)
@@ -154,8 +196,8 @@ def indexed_forward_rows(x, w, b, y, indices, n_blocks, n_rows, n_out, lower):
 
 
 @kernel
-def input_gradient(w, dy, dx, y, masked, panel, n_rows, n_in, n_out):
-    """Rows of dx = dy @ w.T; where `masked`, 0 where y, of dx's shape, is not above 0.
+def input_gradient(w, dy, dx, saved, kind, panel, n_rows, n_in, n_out):
+    """Rows of dx = dy @ w.T, times the derivative of the activation below, of which `saved` is kept.
 
     A panel of w's rows at a time is transposed: panel has room for PANEL_ROWS of two vectors, if n_out is as
     large.
@@ -175,5 +217,5 @@ def input_gradient(w, dy, dx, y, masked, panel, n_rows, n_in, n_out):
                     transpose_block(source, features - half, depth - column, block)
             start = target if k else zeros
             product(submatrix(dy, 0, k), turned, target, n_rows, features, depth, start, lowest)
-        if masked:
-            relu_gradient(submatrix(y, 0, feature), target, n_rows, features)
+        if kind:
+            activation_gradient(kind, submatrix(saved, 0, feature), target, n_rows, features)

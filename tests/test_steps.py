@@ -8,6 +8,7 @@ import pytest
 from optimizing import KINDS
 
 from fastmlp import MLP, SGD, Adam, DataLoader, evaluate, kernels, reference, schedules, train_epoch
+from fastmlp.config import ACTIVATIONS
 from fastmlp.kernels.core import machine
 from fastmlp.steps import _KINDS, _RECORD
 
@@ -283,3 +284,68 @@ def test_a_thousand_steps_keep_nothing(optimizer):
     kept = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert kept < 2048
+
+
+# --- activations -----------------------------------------------------------------------------------------
+
+ACTIVE = pytest.mark.parametrize("activation", ACTIVATIONS)
+
+
+@ACTIVE
+@DTYPES
+def test_steps_are_the_epoch_with_every_activation(activation, dtype):
+    X, y = data()
+    by_epochs, by_steps = make(dtype, activation=activation), make(dtype, activation=activation)
+    expected = train(by_epochs, SGD(0.05, momentum=0.5))
+    for start in [*range(0, N, BATCH)] * 2:
+        now = slice(start, start + BATCH)
+        by_steps.forward(X[now], y[now])
+        by_steps.backward()
+        by_steps.step(SGD(0.05, momentum=0.5))
+    assert bits(by_steps) == expected
+
+
+@ACTIVE
+def test_the_same_bits_with_every_activation(activation, threads, monkeypatch):
+    found, X = set(), data()[0]
+    for n in (1, 2, 4):
+        for skip in ("on", "off"):
+            threads(n)
+            monkeypatch.setenv("FASTMLP_SKIP_ZEROS", skip)
+            model = make(activation=(activation, "tanh"))
+            found.add((train(model, SGD(0.05)), model.logits(X).tobytes()))
+    assert len(found) == 1
+
+
+@ACTIVE
+def test_the_reference_trains_alike_with_every_activation(activation):
+    models = [make(np.float64, ops=ops, activation=activation) for ops in (kernels, reference)]
+    for model in models:
+        train(model, Adam(0.01))
+    for got, expected in zip(*(model.get_weights() for model in models), strict=True):
+        assert np.allclose(got, expected, rtol=1e-9, atol=1e-12)
+    assert np.allclose(*(model.logits(data()[0]) for model in models), rtol=1e-9)
+
+
+@ACTIVE
+def test_gradients_are_those_of_the_loss(activation):
+    """Central differences through the compiled model, in float64."""
+    X, y = data()
+    model = MLP([SIZES[0], 6, 5, SIZES[-1]], scale=1 / 255, seed=1, dtype=np.float64, activation=activation)
+    start = model.get_weights()
+    model.forward(X, y)
+    model.backward()
+    model.step(1.0)
+    gradients = [w - moved for w, moved in zip(start, model.get_weights(), strict=True)]
+    rng = np.random.default_rng(0)
+    for i, gradient in enumerate(gradients):
+        for j in rng.choice(gradient.size, min(8, gradient.size), replace=False):
+            place = np.unravel_index(j, gradient.shape)
+            losses = []
+            for move in (1e-5, -1e-5):
+                weights = [w.copy() for w in start]
+                weights[i][place] += move
+                model.set_weights(weights)
+                losses.append(model.forward(X, y))
+            slope = (losses[0] - losses[1]) / 2e-5
+            assert abs(slope - gradient[place]) <= 1e-6 * max(abs(gradient).max(), 1e-3)

@@ -5,7 +5,14 @@ File by file as in `kernels/`.
 
 from .epoch import train_epoch
 from .inference import infer
-from .linear import linear_backward, linear_forward, linear_relu_backward, linear_relu_forward
+from .linear import (
+    linear_activation_backward,
+    linear_activation_forward,
+    linear_backward,
+    linear_forward,
+    linear_relu_backward,
+    linear_relu_forward,
+)
 from .losses import softmax_cross_entropy
 from .memory import plan
 from .optimizers import adam_step, ema_step, momentum_step, sgd_step
@@ -15,6 +22,8 @@ __all__ = [
     "adam_step",
     "ema_step",
     "infer",
+    "linear_activation_backward",
+    "linear_activation_forward",
     "linear_backward",
     "linear_forward",
     "linear_relu_backward",

@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from .linear import linear_backward, linear_forward, linear_relu_backward, linear_relu_forward
+from .linear import (
+    linear_activation_backward,
+    linear_activation_forward,
+    linear_backward,
+    linear_forward,
+)
 from .quiet import quiet
 
 
@@ -13,9 +18,9 @@ def load_batch(x, scale, out):
 
 
 def forward(layers):
-    """Run all layers, ReLU after each but the last."""
-    for w, b, x, y, _ in layers[:-1]:
-        linear_relu_forward(x, w, b, y)
+    """Run all layers, an activation after each but the last."""
+    for layer in layers[:-1]:
+        linear_activation_forward(layer.x, layer.w, layer.b, layer.activation, layer.z, layer.y)
     linear_forward(layers[-1].x, layers[-1].w, layers[-1].b, layers[-1].y)
 
 
@@ -24,11 +29,11 @@ def backward(layers):
     gradients = []
     gradients_of_inputs = [None, *(layer.dy for layer in layers[:-1])]
     for layer, dx in reversed(list(zip(layers, gradients_of_inputs, strict=True))):
-        w, b, x, y, dy = layer
+        w, b, x, y, dy, z, activation = layer
         dw, db = np.empty_like(w), np.empty_like(b)
         if layer is layers[-1]:
             linear_backward(x, w, dy, dx, dw, db)
         else:
-            linear_relu_backward(x, w, y, dy, dx, dw, db)
+            linear_activation_backward(x, w, y, z, dy, activation, dx, dw, db)
         gradients.insert(0, (dw, db))
     return gradients

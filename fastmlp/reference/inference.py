@@ -3,7 +3,7 @@
 import numpy as np
 
 from .batch import load_batch
-from .linear import linear_forward, linear_relu_forward
+from .linear import linear_activation_forward, linear_forward
 from .memory import layers
 
 
@@ -12,7 +12,7 @@ def infer(arena, table, x, scale, logits):
     *hidden, last = layers(arena, table, 0)
     y = np.empty(x.shape, arena.dtype)
     load_batch(x, scale, y)
-    for w, b, *_ in hidden:
-        x, y = y, np.empty((len(y), len(b)), arena.dtype)
-        linear_relu_forward(x, w, b, y)
+    for layer in hidden:
+        x, y = y, np.empty((len(y), len(layer.b)), arena.dtype)
+        linear_activation_forward(x, layer.w, layer.b, layer.activation, y, y)
     linear_forward(y, last.w, last.b, logits)

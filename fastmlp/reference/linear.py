@@ -1,7 +1,8 @@
-"""Linear layers with and without ReLU, forward and backward."""
+"""Linear layers, with ReLU or any activation and without, forward and backward."""
 
 import numpy as np
 
+from . import activations
 from .quiet import quiet
 
 
@@ -30,4 +31,20 @@ def linear_backward(x, w, dy, dx, dw, db):
 def linear_relu_backward(x, w, y, dy, dx, dw, db):
     """dz = dy where y > 0, else 0, in place of dy;  dx, dw, db = as `linear_backward` has them for dz."""
     dy[...] = np.where(y > 0, dy, 0)
+    linear_backward(x, w, dy, dx, dw, db)
+
+
+@quiet
+def linear_activation_forward(x, w, b, activation, z, y):
+    """z = x @ w + b;  y = activation(z)."""
+    product = x @ w + b
+    z[...] = product  # may be y
+    y[...] = activations.activation(activation, product)
+
+
+@quiet
+def linear_activation_backward(x, w, y, z, dy, activation, dx, dw, db):
+    """dz = dy * activation'(z), in place of dy;  dx, dw, db = as `linear_backward` has them for dz."""
+    saved = z if activation in ("silu", "gelu", "mish") else y
+    dy[...] = activations.activation_gradient(activation, saved, dy)
     linear_backward(x, w, dy, dx, dw, db)

@@ -4,13 +4,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-LAYER = np.dtype([(name, np.int64) for name in "n_in n_out w w_row b x x_row y y_row dy".split()])
+from .activations import ACTIVATIONS
+
+LAYER = np.dtype(
+    [(name, np.int64) for name in "n_in n_out w w_row b x x_row y y_row dy z activation".split()]
+)
 
 
-def plan(sizes, batch_size, dtype):
+def plan(sizes, batch_size, dtype, activations=None):
     """Lay out a model and the workspaces of its training in one array, the arena, packed without gaps.
 
-    Parameters come first, then the input and every layer's output, then the gradients of the outputs.
+    Parameters come first, then the input and every layer's output, then the gradients of the outputs, then
+    what the activations, relu unless they are given, were applied to.
 
     Returns
     -------
@@ -20,11 +25,17 @@ def plan(sizes, batch_size, dtype):
     widths = np.array(sizes, np.int64)
     n_in, n_out, n = widths[:-1], widths[1:], len(widths) - 1
     parameters = np.column_stack([n_in * n_out, n_out]).ravel()
-    offsets = np.cumsum(np.concatenate([[0], parameters, batch_size * widths, batch_size * n_out]))
+    workspaces = batch_size * np.concatenate([widths, n_out, n_out])
+    offsets = np.cumsum(np.concatenate([[0], parameters, workspaces]))
     w, b = offsets[: 2 * n : 2], offsets[1 : 2 * n : 2]
-    x, y, dy = offsets[2 * n : 3 * n], offsets[2 * n + 1 : 3 * n + 1], offsets[3 * n + 1 : -1]
+    x, y = offsets[2 * n : 3 * n], offsets[2 * n + 1 : 3 * n + 1]
+    dy, z = offsets[3 * n + 1 : 4 * n + 1], offsets[4 * n + 1 : -1]
+    names = ACTIVATIONS.index("relu") if activations is None else list(map(ACTIVATIONS.index, activations))
     table = np.zeros(n, LAYER)
-    for name, column in zip(LAYER.names, (n_in, n_out, w, n_out, b, x, n_in, y, n_out, dy), strict=True):
+    table["activation"][:-1] = names
+    for name, column in zip(
+        LAYER.names[:-1], (n_in, n_out, w, n_out, b, x, n_in, y, n_out, dy, z), strict=True
+    ):
         table[name] = column
     return table, int(offsets[-1])
 
@@ -37,6 +48,8 @@ class Layer(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     dy: np.ndarray
+    z: np.ndarray
+    activation: str
 
 
 def layers(arena, table, batch):
@@ -52,6 +65,10 @@ def layers(arena, table, batch):
             matrix(x, batch, n_in, x_row),
             matrix(y, batch, n_out, y_row),
             matrix(dy, batch, n_out, y_row),
+            matrix(z, batch, n_out, y_row),
+            ACTIVATIONS[activation],
         )
-        for n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy in table[list(LAYER.names)].tolist()
+        for n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, z, activation in table[
+            list(LAYER.names)
+        ].tolist()
     ]

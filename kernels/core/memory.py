@@ -9,8 +9,10 @@ from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
 
 # A layer's record. Offsets and row lengths count elements of the model's dtype.
 _FIELDS = """n_in n_out w w_row b x x_row y y_row dy column_groups group_stride losses panels panel_size
-    gradients gradients_size
+    gradients gradients_size activation z
     row_indices feature_indices feature_indices_row sample_indices sample_indices_row"""
+# Of hidden layers, by their number in a record; from `silu` on the derivative needs z, which is kept for it.
+ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
 LAYER = np.dtype([(name, np.int64) for name in _FIELDS.split()])
 
 # Cache lines of a row that a group of threads has to itself, at least, and groups of a layer, at most.
@@ -24,7 +26,7 @@ GRADIENT_ROWS, GRADIENT_VECTORS = WORD, 4
 SHARE_UNIT = 8
 
 
-def plan(sizes, batch_size, dtype):
+def plan(sizes, batch_size, dtype, activations=None):
     """Lay out parameters and workspaces of a multilayer perceptron in one array.
 
     Rows are padded to an odd number of cache lines, so that the rows of a panel spread over all sets of the
@@ -35,6 +37,7 @@ def plan(sizes, batch_size, dtype):
     sizes : widths, from the input to the classes
     batch_size : rows of the workspaces
     dtype : float32 or float64
+    activations : a name for each hidden layer, of ACTIVATIONS; None for relu in all
 
     Returns
     -------
@@ -42,6 +45,7 @@ def plan(sizes, batch_size, dtype):
         n_in, n_out                            widths
         w, w_row, b                            parameters; they come first and do not depend on batch_size
         x, x_row, y, y_row, dy                 rows of a batch; x is y of the layer below; dy has rows as y
+        activation, z                          place in ACTIVATIONS; rows as y: z where that is kept, else y
         column_groups                          parts that columns may be shared out in, to groups of threads
         group_stride                           from one group's data of a batch to the next one's: x of the
                                                first layer, row_indices, feature_indices and sample_indices
@@ -52,7 +56,7 @@ def plan(sizes, batch_size, dtype):
         panels, panel_size                     room for a transposed panel of w, one for each thread
         gradients, gradients_size              room for a block of a weight gradient, one for each thread and
                                                layer, since threads are not in the same layer at once
-        All but widths and column_groups are offsets in the arena and, `_row` and the like, distances.
+        All but widths, activation and column_groups are offsets in the arena and, `_row` and the like, distances.
     size : elements of the arena, which must start on a 64-byte boundary
 
     Twin: `fastmlp.reference.plan`.
@@ -81,6 +85,8 @@ def plan(sizes, batch_size, dtype):
         layer["x_row"], layer["w_row"], layer["y_row"] = row_of(n_in), row_of(n_out), row_of(n_out)
         layer["w"], layer["b"] = take(n_in * row_of(n_out)), take(n_out)
     table["column_groups"][-1] = 1  # the loss needs whole rows
+    kinds = ["relu"] * (len(table) - 1) if activations is None else activations
+    table["activation"][:-1] = [ACTIVATIONS.index(name) for name in kinds]
     n_words = -(-sizes[0] // WORD)
     table["feature_indices_row"] = -(-n_words // BLOCK) * BLOCK_ROW
     table["sample_indices_row"] = indices_row(batch_size)
@@ -94,6 +100,8 @@ def plan(sizes, batch_size, dtype):
     table["losses"] = take(batch_size, 8)
     for layer in table:
         layer["y"], layer["dy"] = take(batch_size * layer["y_row"]), take(batch_size * layer["y_row"])
+        keeps_z = layer["activation"] >= ACTIVATIONS.index("silu")
+        layer["z"] = take(batch_size * layer["y_row"]) if keeps_z else layer["y"]
     table["x"][1:] = table["y"][:-1]
     table["panel_size"] = 2 * unit * min(PANEL_ROWS, max(map(row_of, sizes[2:]), default=0))
     table["panels"] = take(min(-(-batch_size // SHARE_UNIT), MOST_THREADS) * first["panel_size"])
@@ -129,6 +137,12 @@ def inputs(memory, layer):
 def outputs(memory, layer):
     """Matrix of y, (batch, n_out)."""
     return Matrix(offset(memory, layer.y), layer.y_row, 1)
+
+
+@kernel
+def pre_activations(memory, layer):
+    """Matrix of z where it is kept, else of y."""
+    return Matrix(offset(memory, layer.z), layer.y_row, 1)
 
 
 @kernel

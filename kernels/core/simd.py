@@ -243,12 +243,6 @@ def choose(typingctx, a, b, c):
 
 
 @intrinsic
-def sqrt(typingctx, a):
-    """Square root."""
-    return a(a), lambda context, builder, signature, args: unary(builder, "sqrt", args[0])
-
-
-@intrinsic
 def filled(typingctx, like, scalar):
     """Vector as wide as `like` whose lanes all equal the scalar, in its dtype."""
 
