@@ -1,4 +1,4 @@
-"""Activations and their derivatives: against the float64 reference, at the edges, and inside their margins."""
+"""Activations and their derivatives: against the reference, at the edges, inside their margins."""
 
 import numpy as np
 import pytest

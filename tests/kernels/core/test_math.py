@@ -1,5 +1,9 @@
 """The elementary functions, within their stated bounds."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from bounds import unit
@@ -10,19 +14,145 @@ from fastmlp.kernels.core.jit import kernel
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-@kernel
-def _exp(x, y):
-    start, target = matrix.address(x, 0, 0), matrix.address(y, 0, 0)
-    for i in range(0, x.size, simd.lanes(start)):
-        simd.store(
-            math.exp(simd.load(matrix.offset(start, i), x.size - i)), matrix.offset(target, i), x.size - i
+def over(function):
+    """The function of vectors, over an array of one dimension."""
+
+    @kernel
+    def loop(x, y):
+        start, target = matrix.address(x, 0, 0), matrix.address(y, 0, 0)
+        for i in range(0, x.size, simd.lanes(start)):
+            left = x.size - i
+            simd.store(function(simd.load(matrix.offset(start, i), left)), matrix.offset(target, i), left)
+
+    def call(x):
+        y = np.full_like(x, np.nan)
+        loop(x, y)
+        return y
+
+    return call
+
+
+exp, expm1, tanh, logistic, erf = (
+    over(f) for f in (math.exp, math.expm1, math.tanh, math.logistic, math.erf)
+)
+ODD = pytest.mark.parametrize("function", [tanh, erf], ids=["tanh", "erf"])
+
+
+def true_erf(x):
+    """By its series without alternating signs (Abramowitz and Stegun, 7.1.6), in extended precision."""
+    term = total = x
+    for n in range(1, 180):
+        term = term * (2 * x * x) / (2 * n + 1)
+        total = total + term
+    return 2 / np.sqrt(np.arccos(np.longdouble(-1))) * np.exp(-x * x) * total
+
+
+# function, true one, units of u, the range for either dtype
+BOUNDED = [
+    (exp, np.exp, 2, {4: (-87.3, 88.7), 8: (-708.3, 709.7)}),
+    (expm1, np.expm1, 3, {4: (-50, 50), 8: (-50, 50)}),
+    (tanh, np.tanh, 4, {4: (-22, 22), 8: (-22, 22)}),
+    (logistic, lambda x: 1 / (1 + np.exp(-x)), 3, {4: (-87.3, 40), 8: (-708.3, 40)}),
+    (erf, true_erf, 5, {4: (-6.2, 6.2), 8: (-6.2, 6.2)}),
+]
+NAMES = ["exp", "expm1", "tanh", "logistic", "erf"]
+
+
+def assert_units(function, true, n_units, x):
+    expected = true(x.astype(np.longdouble))
+    allowed = n_units * unit(x.dtype) + 8 * float(np.finfo(np.longdouble).eps)
+    assert np.all(np.abs(function(x) - expected) <= allowed * np.abs(expected))
+
+
+@DTYPES
+@pytest.mark.parametrize(("function", "true", "n_units", "ranges"), BOUNDED, ids=NAMES)
+def test_functions_are_within_their_units_of_the_true_value(function, true, n_units, ranges, dtype):
+    rng = np.random.default_rng(0)
+    low, high = ranges[np.dtype(dtype).itemsize]
+    halves = np.arange(-130, 130) * np.log(2) / 4  # where a reduction changes its mind, of x and of 2 x
+    near = np.concatenate([halves * (1 + shift * unit(dtype)) for shift in range(-4, 5)])
+    small = np.geomspace(8 * float(np.finfo(dtype).tiny), 4, 40_000)
+    x = np.concatenate([rng.uniform(low, high, 100_000), rng.uniform(-3, 3, 100_000), small, -small, near])
+    x = x.astype(dtype)
+    assert_units(function, true, n_units, x[(x >= low) & (x <= high)])
+
+
+@pytest.mark.parametrize(("function", "true", "n_units", "ranges"), BOUNDED, ids=NAMES)
+def test_functions_of_every_999th_float32(function, true, n_units, ranges):
+    low, high = ranges[4]
+    last = np.float32(max(-low, high)).view(np.int32)
+    magnitudes = np.arange(np.float32(2**-10).view(np.int32), last, 999, np.int32).view(np.float32)
+    x = np.concatenate([magnitudes, -magnitudes])
+    assert_units(function, true, n_units, x[(x >= low) & (x <= high)])
+
+
+@DTYPES
+@ODD
+def test_odd_functions_have_their_limits_and_signs(function, dtype):
+    tiny = np.finfo(dtype).smallest_subnormal
+    x = np.array([0.0, tiny, 20, 21, 1e5, 1e30, np.finfo(dtype).max, np.inf], dtype)
+    assert function(x).tolist() == [0.0, tiny, *[1] * 6]
+    assert np.array_equal(function(-x).view(f"u{x.itemsize}"), (-function(x)).view(f"u{x.itemsize}"))
+    assert np.isnan(function(np.array([np.nan, -np.nan], dtype))).all()
+
+
+@DTYPES
+def test_logistic_and_expm1_have_their_limits(dtype):
+    far = np.array([1e3, 1e30, np.finfo(dtype).max, np.inf], dtype)
+    assert logistic(far).tolist() == [1] * 4
+    assert logistic(-far).tolist() == [0] * 4
+    assert expm1(-far).tolist() == [-1] * 4
+    assert logistic(np.array([0.0, -0.0], dtype)).tolist() == [0.5, 0.5]
+    assert np.isnan([*logistic(np.array([np.nan], dtype)), *expm1(np.array([np.nan], dtype))]).all()
+
+
+@DTYPES
+def test_exp_of_large_arguments_ends_in_infinity(dtype):
+    largest = np.log(np.finfo(dtype).max.astype(np.float64))
+    got = exp(np.array([largest * (1 - 1e-6), largest * (1 + 1e-6), 1e5, np.inf], dtype))
+    assert np.finfo(dtype).max / 2 < got[0] < np.inf
+    assert got[1:].tolist() == [np.inf] * 3
+    payloads = np.arange(1, 4000, dtype=f"u{got.itemsize}") | np.array([np.nan], dtype).view(
+        f"u{got.itemsize}"
+    )
+    assert np.isnan(exp(payloads.view(dtype))).all()
+
+
+WIDTHS = """
+import hashlib, sys
+import numpy as np
+from fastmlp.kernels import activations
+from fastmlp.kernels.core.jit import entry
+from fastmlp.kernels.core.matrix import rows_of
+
+@entry("y", "dy")
+def both(kind, z, y, dy):
+    activations.activate(kind, rows_of(z, 0), rows_of(y, 0), *z.shape)
+    activations.activation_gradient(kind, rows_of(z, 0), rows_of(dy, 0), *z.shape)
+
+found = hashlib.sha256()
+for dtype in (np.float32, np.float64):
+    z = 4 * np.random.default_rng(0).standard_normal((30, 37)).astype(dtype)
+    for kind in range(9):
+        y, dy = np.empty_like(z), np.ones_like(z)
+        both(kind, z, y, dy)
+        found.update(y.tobytes() + dy.tobytes())
+print(found.hexdigest())
+"""
+
+
+def test_the_width_of_vectors_changes_no_bit():
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", WIDTHS],
+            env=os.environ | {"FASTMLP_VECTOR_BYTES": width},
+            stdout=subprocess.PIPE,
         )
-
-
-def exp(x):
-    y = np.full_like(x, np.nan)
-    _exp(x, y)
-    return y
+        for width in ("64", "32", "16")
+    ]
+    found = [child.communicate()[0] for child in children]
+    assert [child.returncode for child in children] == [0, 0, 0]
+    assert len(set(found)) == 1
 
 
 @DTYPES
