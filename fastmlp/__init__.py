@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 if not (Path(__file__).parent / "kernels").is_dir():
     __path__.append(str(Path(__file__).parent.parent))
 
+from . import schedules
 from .data import (
     DataLoader,
     create_batches,
@@ -21,11 +22,14 @@ from .data import (
 from .kernels.core.machine import get_num_threads, set_num_threads
 from .metrics import accuracy, evaluate
 from .model import MLP, DigitsClassifier
+from .optimizers import SGD, Adam
 from .plotting import plot_training_results
 from .training import History, fit, train_epoch
 
 __all__ = [
     "MLP",
+    "SGD",
+    "Adam",
     "DataLoader",
     "DigitsClassifier",
     "History",
@@ -40,6 +44,7 @@ __all__ = [
     "load_mnist_labels",
     "plot_training_results",
     "read_idx",
+    "schedules",
     "set_num_threads",
     "to_one_hot",
     "train_epoch",
