@@ -1,5 +1,6 @@
 """What comes in at a model's door, refused by a ValueError that says what would be taken."""
 
+import difflib
 import math
 import operator
 from collections.abc import Sequence
@@ -8,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .config import Config
+from .config import ACTIVATIONS, Config
 from .data import DataLoader
 from .data.inputs import as_array, prepare_inputs, refuse_masked
 from .data.labels import prepare_labels
+from .init import INITS
 from .ops import Operations
+from .optimizers import SGD, Adam
 
 # --- what a model is configured with --------------------------------------------------------------------
 
@@ -23,6 +26,8 @@ def check_config(
     scale: float,
     image_shape: Sequence[int] | None,
     class_names: Sequence[str] | None,
+    activation: str | Sequence[str],
+    init: str,
 ) -> Config:
     """Give a configuration of which everything holds that `MLP` says."""
     widths, kind = _check_sizes(sizes), _check_dtype(dtype)
@@ -32,6 +37,8 @@ def check_config(
         _check_scale(scale, kind),
         _check_image_shape(image_shape, widths[0]),
         _check_class_names(class_names, widths[-1]),
+        _check_activations(activation, len(widths) - 2),
+        check_choice("init", init, INITS),
     )
 
 
@@ -88,6 +95,27 @@ def _check_class_names(class_names: Sequence[str] | None, n_classes: int) -> tup
     if len(checked) != n_classes:
         raise ValueError(f"class_names has {len(checked)} names, expected {n_classes}, one a class")
     return checked
+
+
+def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
+    """Give the names of the activations as a tuple, one a hidden layer; a single name is of all."""
+    if isinstance(activation, str):
+        return (check_choice("activation", activation, ACTIVATIONS),) * n_hidden
+    if not np.iterable(activation):
+        raise ValueError(f"activation is {activation!r}, expected a name, or one a hidden layer")
+    names = list(activation)
+    if len(names) != n_hidden:
+        raise ValueError(f"activation has {len(names)} names, expected {n_hidden}, one a hidden layer")
+    return tuple(check_choice(f"activation[{i}]", name, ACTIVATIONS) for i, name in enumerate(names))
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Give a name that is one of the choices; the error lists them, and says which is near."""
+    if isinstance(value, str) and value in choices:
+        return str(value)
+    near = difflib.get_close_matches(str(value).lower().replace(" ", "_"), choices, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}{hint}")
 
 
 def _whole_numbers(values: Any) -> tuple[int, ...]:
@@ -170,16 +198,41 @@ def _check_classes(n_columns: int | None, max_label: int | None, n_classes: int)
         )
 
 
-def check_lr(lr: float, dtype: np.dtype[Any]) -> Any:
-    """Give the learning rate in a model's dtype: one number, finite and above 0."""
+def check_rates(rates: Any, n_batches: int, momentum: float, dtype: np.dtype[Any]) -> NDArray[np.float64]:
+    """Give a learning rate and a momentum for each batch: finite in the dtype, the rate 0 or above."""
     try:
-        with np.errstate(over="ignore"):
-            rate = dtype.type(np.nan if np.ma.is_masked(lr) else lr)
+        given = np.asarray(np.nan if np.ma.is_masked(rates) else rates, np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"lr is {lr!r}, expected a number above 0") from None
-    if np.ndim(rate) or not np.isfinite(rate) or rate <= 0:
-        raise ValueError(f"lr is {lr!r}, expected a finite number above 0 in {dtype}")
-    return rate
+        raise ValueError(f"lr is {rates!r}, expected a number from 0 up") from None
+    if given.ndim == 0:
+        given = np.tile([float(given), momentum], (n_batches, 1))
+    elif given.shape != (n_batches, 2):
+        raise ValueError(f"lr has shape {given.shape}, expected one number, or ({n_batches}, 2)")
+    lr, momenta = given.T
+    with np.errstate(over="ignore"):
+        bad = ~np.isfinite(lr.astype(dtype)) | (lr < 0)
+    if bad.any():
+        shown = repr(rates) if np.ndim(rates) == 0 else f"{lr[bad][0]} at batch {bad.argmax()}"
+        raise ValueError(f"lr is {shown}, expected a finite number from 0 up in {dtype}")
+    if not ((momenta >= 0) & (momenta < 1)).all():
+        raise ValueError(
+            f"momentum is {momenta[~((momenta >= 0) & (momenta < 1))][0]}, expected 0 to below 1"
+        )
+    return np.ascontiguousarray(given)
+
+
+def check_optimizer(optimizer: Any, n_layers: int, ema: float | None, dtype: np.dtype[Any]) -> None:
+    """Compare an optimizer's numbers, and an average's decay, with what a model takes."""
+    if not isinstance(optimizer, SGD | Adam):
+        raise ValueError(f"optimizer is {optimizer!r}, expected fastmlp.SGD(…) or fastmlp.Adam(…)")
+    if optimizer.layer_lr is not None and len(optimizer.layer_lr) != n_layers:
+        raise ValueError(f"layer_lr has {len(optimizer.layer_lr)} factors, expected {n_layers}, one a layer")
+    if isinstance(optimizer, Adam) and dtype.type(optimizer.epsilon) == 0:
+        raise ValueError(
+            f"epsilon is {optimizer.epsilon!r}, which is 0 in {dtype}: dead weights would be NaN"
+        )
+    if ema is not None and not (isinstance(ema, float | np.floating) and 0 < ema < 1):
+        raise ValueError(f"ema is {ema!r}, expected a decay between 0 and 1, such as 0.999, or None")
 
 
 def check_order(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
@@ -237,3 +290,29 @@ def _check_weight(name: str, values: ArrayLike, shape: tuple[int, ...], dtype: n
     if not np.isfinite(checked).all():
         raise ValueError(f"{name} has NaN or infinite elements in {dtype}")
     return checked
+
+
+def check_state(
+    state: dict[str, Any], shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any], families: dict[Any, int]
+) -> dict[str, Any]:
+    """Give what `get_state` gave, once it fits the model."""
+    try:
+        family, steps, rows, average = (state[name] for name in ("optimizer", "steps", "state", "average"))
+        weights = state["weights"]
+    except (KeyError, TypeError):
+        raise ValueError("state lacks a key of what get_state gives") from None
+    if family not in families or len(rows) != families[family]:
+        raise ValueError(
+            f"state of {len(rows)} rows for the optimizer {family!r}, expected one of {families}"
+        )
+    if not isinstance(steps, int) or steps < 0:
+        raise ValueError(f"steps is {steps!r}, expected a whole number from 0 up")
+    checked = [check_weights(row, shapes, dtype) for row in [*rows, weights]]
+    mean = None if average is None else check_weights(average, shapes, dtype)
+    return {
+        "optimizer": family,
+        "steps": steps,
+        "state": checked[:-1],
+        "average": mean,
+        "weights": checked[-1],
+    }

@@ -6,6 +6,11 @@ import numpy as np
 
 from .ops import Operations
 
+ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
+# what models have of which nothing is said, as in files and pickles older than the choice
+DEFAULTS = {"activations": "relu", "init": "he_normal"}
+_TITLES = {"relu": "ReLU"}
+
 
 class Config(NamedTuple):
     """What `MLP` is made with, each checked."""
@@ -15,6 +20,8 @@ class Config(NamedTuple):
     scale: float
     image_shape: tuple[int, ...] | None
     class_names: tuple[str, ...] | None
+    activations: tuple[str, ...]
+    init: str
 
 
 class Configured:
@@ -49,6 +56,16 @@ class Configured:
         return self._config.class_names
 
     @property
+    def activations(self) -> tuple[str, ...]:
+        """The activation of each hidden layer."""
+        return self._config.activations
+
+    @property
+    def init(self) -> str:
+        """How the initial weights were drawn."""
+        return self._config.init
+
+    @property
     def ops(self) -> Operations:
         """The operations that compute."""
         return self._ops
@@ -69,15 +86,19 @@ class Configured:
         return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False))
 
     def __repr__(self) -> str:
-        """Name the class, the widths and the dtype."""
-        return f"{type(self).__name__}({list(self.sizes)}, scale={self.scale:g}, dtype={self.dtype})"
+        """Name the class, the widths, the activation where it is not ReLU, the scale and the dtype."""
+        kinds = set(self.activations)
+        activation: Any = kinds.pop() if len(kinds) == 1 else list(self.activations)
+        said = f"activation={activation!r}, " if activation not in ("relu", []) else ""
+        return f"{type(self).__name__}({list(self.sizes)}, {said}scale={self.scale:g}, dtype={self.dtype})"
 
     def summary(self) -> str:
         """Describe the layers: a line each, with shapes and numbers of parameters."""
         pairs = list(zip(self.sizes, self.sizes[1:], strict=False))
-        lines = [f"{'layer':<16}{'weights':>16}{'parameters':>14}"]
-        for i, (n_in, n_out) in enumerate(pairs):
-            kind = "Linear + ReLU" if i < len(pairs) - 1 else "Linear + softmax"
-            lines.append(f"{kind:<16}{f'{n_in} x {n_out}':>16}{(n_in + 1) * n_out:>14,}")
-        lines.append(f"{'total':<16}{'':>16}{self.n_parameters:>14,}")
+        kinds = [f"Linear + {_TITLES.get(name, name)}" for name in (*self.activations, "softmax")]
+        width = max(map(len, kinds))
+        lines = [f"{'layer':<{width}}{'weights':>16}{'parameters':>14}"]
+        for kind, (n_in, n_out) in zip(kinds, pairs, strict=True):
+            lines.append(f"{kind:<{width}}{f'{n_in} x {n_out}':>16}{(n_in + 1) * n_out:>14,}")
+        lines.append(f"{'total':<{width}}{'':>16}{self.n_parameters:>14,}")
         return "\n".join(lines)

@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp.data import prepare_labels
 from fastmlp.data.inputs import as_array
 
+_Labels = tuple[NDArray[np.int64], NDArray[np.int64]]  # true and predicted
+
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> NDArray[np.int64]:
     """Count how often each true class got each prediction.
@@ -27,6 +29,11 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> ND
         The labels differ in number, are not integers or masked, or one is outside the classes.
     """
     n_classes = int(n_classes)
+    true, predicted = _pair(y_true, y_pred, n_classes)
+    return np.bincount(true * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def _pair(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> _Labels:
     if n_classes < 1:
         raise ValueError(f"n_classes is {n_classes}: expected at least 1")
     true, predicted = _labels("y_true", y_true, n_classes), _labels("y_pred", y_pred, n_classes)
@@ -34,7 +41,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> ND
         raise ValueError(
             f"y_true has {len(true)} labels and y_pred {len(predicted)}: give one of each a sample"
         )
-    return np.bincount(true * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+    return true, predicted
 
 
 def _labels(name: str, values: ArrayLike, n_classes: int) -> NDArray[np.int64]:
@@ -71,10 +78,15 @@ def macro_f1(confusion: ArrayLike) -> float:
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise ValueError(f"confusion has shape {counts.shape}: expected a square matrix")
     found = counts.sum(axis=0) + counts.sum(axis=1)
-    present = found > 0
-    if not present.any():
+    if not (found > 0).any():
         raise ValueError("confusion counts no sample: F1 needs at least one")
-    return float(np.mean(2.0 * counts.diagonal()[present] / found[present]))
+    return _mean_f1(counts.diagonal(), found)
+
+
+def _mean_f1(hits: NDArray[Any], found: NDArray[Any]) -> float:
+    """Average F1 over the classes found; `found` is 2 tp + fp + fn of each class."""
+    present = found > 0
+    return float(np.mean(2.0 * hits[present] / found[present]))
 
 
 def evaluate(model: Any, X: ArrayLike, y: ArrayLike) -> float:
@@ -95,7 +107,13 @@ def evaluate(model: Any, X: ArrayLike, y: ArrayLike) -> float:
     ValueError
         X or y do not fit the model or each other, or there is no sample.
     """
-    return macro_f1(confusion_matrix(*_true_and_predicted(model, X, y), model.n_classes))
+    true, predicted = _true_and_predicted(model, X, y)
+
+    def count(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(labels, minlength=model.n_classes)
+
+    # by class: a matrix of all pairs would be large where classes are many
+    return _mean_f1(count(true[true == predicted]), count(true) + count(predicted))
 
 
 def accuracy(model: Any, X: ArrayLike, y: ArrayLike) -> float:
@@ -114,17 +132,17 @@ def accuracy(model: Any, X: ArrayLike, y: ArrayLike) -> float:
     ValueError
         As `evaluate` does.
     """
-    confusion = confusion_matrix(*_true_and_predicted(model, X, y), model.n_classes)
-    if not confusion.any():
-        raise ValueError("X has no sample: accuracy needs at least one")
-    return float(confusion.trace() / confusion.sum())
+    true, predicted = _true_and_predicted(model, X, y)
+    return float(np.count_nonzero(true == predicted) / len(true))
 
 
-def _true_and_predicted(model: Any, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+def _true_and_predicted(model: Any, X: ArrayLike, y: ArrayLike) -> _Labels:
     predicted = model.predict(X)
     labels = prepare_labels(y, len(predicted))
     if labels.ndim == 2:
         if labels.shape[1] != model.n_classes:
             raise ValueError(f"y has {labels.shape[1]} columns: the model has {model.n_classes} classes")
         labels = labels.argmax(axis=1)
-    return labels, predicted
+    if not len(predicted):
+        raise ValueError("X has no sample: a score needs at least one")
+    return _pair(labels, predicted, model.n_classes)

@@ -3,36 +3,43 @@
 import importlib
 import math
 import os
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import checks, kernels
-from .config import Config, Configured
+from . import checks, kernels, schedules
+from .config import DEFAULTS, Config
 from .data import DataLoader
 from .export import safetensors
-from .ops import Operations, check_ops
-from .parameters import Arena
+from .init import initial_weights
+from .ops import Operations
+from .optimizers import SGD, Adam
+from .steps import family_of, optimizer_record, rate_factors, take_step
+from .weights import Weighted
+
+_PLAIN = SGD()
 
 
-class MLP(Configured):
-    """A multilayer perceptron: linear layers with ReLU between them, softmax with cross-entropy at the end.
+class MLP(Weighted):
+    """A multilayer perceptron: linear layers with activations between them, softmax with cross-entropy last.
 
     Parameters
     ----------
     sizes : widths of the input, of each hidden layer and of the output (the number of classes)
+    activation : of the hidden layers: identity, relu, tanh, logistic, leaky_relu, selu, silu, gelu or mish,
+        or one of these for each hidden layer; saved
     scale : factor that inputs are multiplied by, in training and in inference; saved with the model
+    init : of the weights: he_normal, he_uniform, glorot_normal, glorot_uniform or lecun_normal; saved
     image_shape : (rows, columns) of the images that a row of X holds, where it holds images; saved
     class_names : a name for each class; saved
     seed : of the initial weights: what `numpy.random.default_rng` takes
     dtype : float32 or float64, of parameters and of all arithmetic
     ops : the operations: `fastmlp.kernels`, or `fastmlp.reference` for the same in NumPy
 
-    Weights are drawn from a normal distribution in float64 and multiplied by sqrt(2 / n_in) (He et al.,
-    Delving Deep into Rectifiers, 2015, equation 10); biases start at 0.
+    Weights are drawn in float64; he_normal is a normal distribution times sqrt(2 / n_in) (He et al., Delving
+    Deep into Rectifiers, 2015, equation 10), and `fastmlp.init` has the others. Biases start at 0.
 
     Raises
     ------
@@ -50,28 +57,22 @@ class MLP(Configured):
         self,
         sizes: Sequence[int],
         *,
+        activation: str | Sequence[str] = "relu",
         scale: float = 1.0,
+        init: str = "he_normal",
         image_shape: Sequence[int] | None = None,
         class_names: Sequence[str] | None = None,
         seed: Any = None,
         dtype: DTypeLike = np.float32,
         ops: Operations = kernels,
     ) -> None:
-        self._set_up(checks.check_config(sizes, dtype, scale, image_shape, class_names), ops)
+        config = checks.check_config(sizes, dtype, scale, image_shape, class_names, activation, init)
+        self._set_up(config, ops)
         rng = np.random.default_rng(seed)
         self._arena.write(
-            rng.standard_normal(shape) * math.sqrt(2 / shape[0]) if len(shape) == 2 else np.zeros(shape)
+            initial_weights(init, shape, rng) if len(shape) == 2 else np.zeros(shape)
             for shape in self._arena.shapes
         )
-
-    def _set_up(self, config: Config, ops: Operations) -> None:
-        """Make parameters, all zero."""
-        self._config, self._ops = config, check_ops(ops)
-        self._scale = config.dtype.type(config.scale)
-        self._arena = Arena(self._ops, config.sizes, config.dtype)
-        self._lock = threading.Lock()
-        self._forward_rows = 0  # rows of the forward pass that backward may follow; 0: none
-        self._has_gradients = False  # for a step
 
     # --- training, step by step --------------------------------------------------------------------------
 
@@ -93,7 +94,7 @@ class MLP(Configured):
         inputs, labels = checks.check_batch(X, y, self.n_in, self.n_classes, self._scale, self._ops)
         batch = len(inputs)
         with self._alone():
-            self._forward_rows, self._has_gradients = 0, False
+            self._forward_rows = self._gradient_rows = 0
             self._arena.reserve(batch)
             self._arena.load(inputs, self._scale)
             *hidden, last = self._arena.layers(batch)
@@ -128,37 +129,57 @@ class MLP(Configured):
                     self._ops.linear_backward(x, w, dy, dx, dw, db)
                 else:
                     self._ops.linear_relu_backward(x, w, y, dy, dx, dw, db)
-            self._forward_rows, self._has_gradients = 0, True
+            self._forward_rows, self._gradient_rows = 0, self._forward_rows
 
-    def step(self, lr: float) -> None:
-        """Move every parameter against its gradient: w = w - lr * dw.
+    def step(self, optimizer: SGD | Adam | float, total_steps: int | None = None) -> None:
+        """Move every parameter against its gradient.
+
+        Parameters
+        ----------
+        optimizer : SGD, Adam, or a learning rate, which is that of SGD
+        total_steps : of the whole run, where the optimizer's schedule wants to know
 
         Raises
         ------
         RuntimeError
             There are no gradients of the last forward pass: backward was not called.
         ValueError
-            lr is not finite or not above 0 in the model's dtype.
+            The optimizer does not fit the model, or a rate is not finite or below 0 in the model's dtype.
         """
-        rate = checks.check_lr(lr, self.dtype)
+        if not isinstance(optimizer, SGD | Adam):
+            optimizer = SGD(float(checks.check_rates(optimizer, 1, 0.0, self.dtype)[0, 0]))
+        checks.check_optimizer(optimizer, len(self.sizes) - 1, None, self.dtype)
         with self._alone():
-            if not self._has_gradients:
+            if not self._gradient_rows:
                 raise RuntimeError("step follows a backward pass: call backward() first")
-            for pair, gradients in zip(self._arena.parameters(), self._arena.gradients(), strict=True):
-                for array, gradient in zip(pair, gradients, strict=True):
-                    self._ops.sgd_step(array, gradient, rate)
+            steps = self._kept.steps if family_of(optimizer) == self._kept.family else 0
+            given = schedules.rates(optimizer, steps, 1, total_steps)
+            rates = checks.check_rates(given, 1, 0.0, self.dtype)[0]
+            self._kept.begin(family_of(optimizer), False)
+            take_step(self._ops, self._arena, self._kept, optimizer, rates, self._gradient_rows)
 
     # --- training, an epoch at once ----------------------------------------------------------------------
 
-    def run_epoch(self, loader: DataLoader, order: NDArray[np.int64], lr: float, losses: NDArray[Any]) -> int:
+    def run_epoch(
+        self,
+        loader: DataLoader,
+        order: NDArray[np.int64],
+        rates: ArrayLike,
+        losses: NDArray[Any],
+        optimizer: SGD | Adam = _PLAIN,
+        *,
+        ema: float | None = None,
+    ) -> int:
         """Train on the samples of `order`, batch by batch; what `train_epoch` and `fit` call.
 
         Parameters
         ----------
         loader : the prepared data set
         order : int64 (n_samples,), rows of loader.X, at least one
-        lr : learning rate
+        rates : learning rate; or float64 (n_batches, 2), the learning rate and the momentum of each step
         losses : float64 (n_batches,), receives the mean loss of each batch as it is known
+        optimizer : SGD or Adam, whose own lr is not looked at; what it accumulates stays with the model
+        ema : decay of an exponential moving average of the weights, which inference then uses; None for none
 
         Returns
         -------
@@ -167,24 +188,31 @@ class MLP(Configured):
         Raises
         ------
         ValueError
-            The data set does not fit the model, or order, lr or losses is bad.
+            The data set or the optimizer does not fit the model, or order, rates or losses is bad.
         FloatingPointError
             A batch's loss or, at the end, a weight is not finite. That batch's step is not taken.
         RuntimeError
             The model is training already.
         """
         self.check_loader(loader)
-        X, rate = loader.X, checks.check_lr(lr, self.dtype)
+        X = loader.X
         order = checks.check_order(order, len(X))
         batch_size = min(loader.batch_size, len(order))
         losses = checks.check_losses(losses, -(-len(order) // batch_size), order)
+        checks.check_optimizer(optimizer, len(self.sizes) - 1, ema, self.dtype)
+        rates = checks.check_rates(rates, len(losses), getattr(optimizer, "momentum", 0.0), self.dtype)
         with self._alone():
-            self._forward_rows, self._has_gradients = 0, False
+            self._forward_rows = self._gradient_rows = 0
             self._arena.reserve(batch_size)
-            memory, table, stop = self._arena.memory, self._arena.table, np.zeros(1, np.int64)
-            data, scalars = (X, loader.y, order, batch_size), (rate, self._scale)
-            done = self._ops.sgd_epoch(memory, table, *data, *scalars, loader.masks, stop, losses)
-            advice = f"a smaller learning rate than {rate:g} may help"
+            self._kept.begin(family_of(optimizer), ema is not None)
+            memory, table, kept = self._arena.memory, self._arena.table, self._kept
+            numbers = optimizer_record(optimizer, kept.steps, ema), rates, rate_factors(optimizer, len(table))
+            data, stop = (X, loader.y, order, batch_size), np.zeros(1, np.int64)
+            done = self._ops.train_epoch(
+                memory, table, kept.rows, *data, *numbers, self._scale, loader.masks, stop, losses
+            )
+            kept.steps += done
+            advice = f"a smaller learning rate than {rates[min(done, len(losses) - 1), 0]:g} may help"
             if done < len(losses):
                 raise FloatingPointError(f"batch {done}: the loss is {losses[done]}; {advice}")
             # a weight under a pixel that is always 0 shows in no loss
@@ -201,12 +229,6 @@ class MLP(Configured):
             They do not fit.
         """
         checks.check_loader(loader, self.n_in, self.n_classes, self._scale, self._ops)
-
-    def _alone(self) -> threading.Lock:
-        """Give the lock of a training call; a second call is an error, not a wait."""
-        if self._lock.locked():
-            raise RuntimeError("this model is being trained by another call; train a copy, or wait for it")
-        return self._lock
 
     # --- inference ---------------------------------------------------------------------------------------
 
@@ -229,7 +251,7 @@ class MLP(Configured):
         inputs = checks.check_samples(X, self.n_in, self._scale, self._ops)
         logits = np.empty((len(inputs), self.n_classes), self.dtype)
         if len(inputs):
-            self._ops.infer(self._arena.memory, self._arena.table, inputs, self._scale, logits)
+            self._ops.infer(self._parameters, self._arena.table, inputs, self._scale, logits)
         return logits
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
@@ -267,24 +289,7 @@ class MLP(Configured):
             )
         return logits
 
-    # --- weights and files -------------------------------------------------------------------------------
-
-    def get_weights(self) -> list[NDArray[Any]]:
-        """Copy the parameters: [W1, b1, W2, b2, …], W (n_in, n_out) and b (n_out,)."""
-        return self._arena.read()
-
-    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """Take over parameters in the order of `get_weights`; they are copied.
-
-        Raises
-        ------
-        ValueError
-            Their number, a shape or a value does not fit; then the model is as before.
-        """
-        checked = checks.check_weights(weights, self._arena.shapes, self.dtype)
-        with self._alone():
-            self._forward_rows, self._has_gradients = 0, False
-            self._arena.write(checked)
+    # --- files and copies -------------------------------------------------------------------------------
 
     def config(self) -> dict[str, Any]:
         """Describe the model without its weights, as model files hold it."""
@@ -295,6 +300,8 @@ class MLP(Configured):
             "scale": self.scale,
             "image_shape": None if self.image_shape is None else list(self.image_shape),
             "class_names": None if self.class_names is None else list(self.class_names),
+            "activations": list(self.activations),
+            "init": self.init,
         }
 
     def save(self, path: str | os.PathLike) -> None:
@@ -329,16 +336,20 @@ class MLP(Configured):
         return model
 
     def _restore(self, config: dict[str, Any], weights: Sequence[ArrayLike], ops: Operations) -> None:
+        config = DEFAULTS | config
         self._set_up(checks.check_config(*(config[name] for name in Config._fields)), ops)
         self.set_weights(weights)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give configuration, weights and the name of the operations; no workspace, no lock."""
-        return {"config": self.config(), "weights": self.get_weights(), "ops": self.ops.__name__}
+        """Give configuration, what training goes on from and the operations' name; no workspace, no lock."""
+        return {"config": self.config(), "state": self.get_state(), "ops": self.ops.__name__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make the model again; it trains on to the same bits."""
-        self._restore(state["config"], state["weights"], importlib.import_module(state["ops"]))
+        kept = state.get("state") or {"weights": state["weights"]}  # older ones had but the weights
+        self._restore(state["config"], kept["weights"], importlib.import_module(state["ops"]))
+        if "state" in kept:
+            self.set_state(kept)
 
 
 class DigitsClassifier(MLP):

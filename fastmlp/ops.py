@@ -51,18 +51,53 @@ class Operations(Protocol):
     ) -> None:
         """Give each row's loss, and the gradient of their mean."""
 
-    def sgd_step(self, w: _Array, dw: _Array, lr: Any) -> None:
-        """w = w - lr * dw."""
+    def sgd_step(self, w: _Array, dw: _Array, lr: Any, l2: Any = 0.0, weight_decay: Any = 0.0) -> None:
+        """w = w - lr * dw, with decay."""
 
-    def sgd_epoch(
+    def momentum_step(
+        self,
+        w: _Array,
+        dw: _Array,
+        v: _Array,
+        lr: Any,
+        momentum: Any,
+        nesterov: bool = False,
+        l2: Any = 0.0,
+        weight_decay: Any = 0.0,
+    ) -> None:
+        """Step with a velocity."""
+
+    def adam_step(
+        self,
+        w: _Array,
+        dw: _Array,
+        m: _Array,
+        v: _Array,
+        lr: Any,
+        beta_1: Any,
+        beta_2: Any,
+        epsilon: Any,
+        step: int,
+        l2: Any = 0.0,
+        weight_decay: Any = 0.0,
+    ) -> None:
+        """Step by the means of the gradient and of its square."""
+
+    def ema_step(self, average: _Array, w: _Array, decay: Any) -> None:
+        """Move an average towards w."""
+
+    def train_epoch(
         self,
         arena: _Array,
         table: _Array,
+        state: _Array,
         x: _Array,
         labels: _Array,
         order: NDArray[np.int64],
         batch_size: int,
-        lr: Any,
+        optimizer: _Array,
+        rates: NDArray[np.float64],
+        factors: NDArray[np.float64],
         scale: Any,
         masks: NDArray[np.uint64],
         stop: NDArray[np.int64],

@@ -59,7 +59,7 @@ class Arena:
         if n_rows <= self._n_rows:
             return
         table, size = self._plan(n_rows)
-        memory = _aligned_zeros(size, self.block.dtype)
+        memory = aligned_zeros(size, self.block.dtype)
         block = memory[: int(table[0]["x"])]
         block[: len(self.block)] = self.block
         # whole before it is there, for another thread may predict
@@ -82,15 +82,16 @@ class Arena:
 
     def parameters(self) -> list[tuple[_Array, _Array]]:
         """View w and b of every layer."""
-        return self._pairs(self.block)
+        return self.pairs(self.block)
 
     def gradients(self) -> list[tuple[_Array, _Array]]:
         """View the gradients of w and b of every layer, which lie as those do."""
         if self._gradients is None:
-            self._gradients = _aligned_zeros(len(self.block), self.block.dtype)
-        return self._pairs(self._gradients)
+            self._gradients = aligned_zeros(len(self.block), self.block.dtype)
+        return self.pairs(self._gradients)
 
-    def _pairs(self, block: _Array) -> list[tuple[_Array, _Array]]:
+    def pairs(self, block: _Array) -> list[tuple[_Array, _Array]]:
+        """View w and b of every layer in a block of such a layout."""
         return [
             (_matrix(block, w, n_in, n_out, w_row), block[b : b + n_out])
             for n_in, n_out, w, w_row, b, *_ in self._places
@@ -103,20 +104,21 @@ class Arena:
         # with the pads, because NumPy makes a buffer for rows that are apart
         self.memory[x : x + len(inputs) * row] *= scale
 
-    def read(self) -> list[_Array]:
-        """Copy the parameters: [W1, b1, W2, b2, …], plain and in C order."""
-        return [np.array(array, order="C") for pair in self.parameters() for array in pair]
+    def read(self, block: _Array) -> list[_Array]:
+        """Copy parameters that lie as the arena's do: [W1, b1, W2, b2, …], plain and in C order."""
+        return [np.array(array, order="C") for pair in self.pairs(block) for array in pair]
 
     def write(self, weights: Iterable[_Array]) -> None:
         """Take over parameters in the order of `read`; pads become 0, where an overflow may have left NaN."""
         block = np.zeros_like(self.block)
-        targets = [array for pair in self._pairs(block) for array in pair]
+        targets = [array for pair in self.pairs(block) for array in pair]
         for target, array in zip(targets, weights, strict=True):
             target[...] = array
         self.block[...] = block
 
 
-def _aligned_zeros(size: int, dtype: np.dtype[Any]) -> _Array:
+def aligned_zeros(size: int, dtype: np.dtype[Any]) -> _Array:
+    """Make zeros that start on a cache line."""
     # a large arena starts on a huge page, where there are such: walking page tables would cost a tenth
     line = _LINE if size * dtype.itemsize < _HUGE_PAGE // 4 else _HUGE_PAGE
     memory = np.zeros(size + 2 * line // dtype.itemsize, dtype)

@@ -1,185 +1,185 @@
-"""Learning rates that change from step to step, as values: compared, printed and pickled like numbers.
+"""Learning rates, step by step: schedules, and what an optimizer's lr comes to."""
 
-A schedule is called with the numbers of steps, from 0, and with the number of all steps of the run, T.
-"""
-
+import inspect
 import math
-import numbers
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Rates = NDArray[np.float64]
-
-
-def check_number(name: str, value: Any, low: float = 0.0, high: float = math.inf) -> None:
-    """Refuse what is not a finite number from low to high."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
-    if not number or not math.isfinite(value) or not low <= value <= high:
-        limits = f"from {low:g} up" if high == math.inf else f"from {low:g} to {high:g}"
-        raise ValueError(f"{name} is {value!r}, expected a finite number {limits}")
-
-
-class Schedule(ABC):
-    """A learning rate for each step; `needs_total` where it depends on T."""
-
-    needs_total = True
-    cycles_momentum = False
-
-    @abstractmethod
-    def __call__(self, steps: NDArray[np.int64], total: int | None) -> Rates | tuple[Rates, Rates]:
-        """Give the rates of steps, or their rates and momenta."""
-
 
 @dataclass(frozen=True)
-class constant(Schedule):
-    """The same rate at each step: rate."""
+class Schedule:
+    """A learning rate for each step of a run; made by the functions of this module.
 
-    rate: float
-    needs_total = False
+    A step's place in the run is t = step / (total steps - 1), from 0 to 1. In the `warmup`, a part of the run
+    from 0 to below 1, rates rise in a line from `before` to `start`, and u runs from 0 to 1 in the rest:
 
-    def __post_init__(self) -> None:
-        check_number("rate", self.rate)
-
-    def __call__(self, steps: NDArray[np.int64], total: int | None) -> Rates:
-        """Give the rates of steps."""
-        return np.full(len(steps), float(self.rate))
-
-
-@dataclass(frozen=True)
-class inverse_scaling(Schedule):
-    """The rate of step s is start / (s + 1)**power."""
-
-    start: float
-    power: float
-    needs_total = False
-
-    def __post_init__(self) -> None:
-        check_number("start", self.start)
-        check_number("power", self.power)
-
-    def __call__(self, steps: NDArray[np.int64], total: int | None) -> Rates:
-        """Give the rates of steps."""
-        return self.start / (steps + 1.0) ** self.power
-
-
-@dataclass(frozen=True)
-class linear(Schedule):
-    """From start to end in a straight line, after a rise to start.
-
-    With W = round(warmup T), at most T - 1, the rate of step s is start (s + 1) / (W + 1) for s < W, and
-    start + (end - start) p after that, where p = (s - W) / (T - 1 - W): start at step W, end at the last.
+    linear: start + (end - start) u;  cosine: end + (start - end) (1 + cos(pi u)) / 2;
+    inverse: start / (step + 1)**power, which needs no total.
+    Momenta, where `momentum` is (high, low), fall from high to low in the warm-up and rise again after it.
     """
 
+    shape: str
     start: float
-    end: float
+    end: float = 0.0
     warmup: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_number("start", self.start)
-        check_number("end", self.end)
-        check_number("warmup", self.warmup, 0, 1)
-
-    def __call__(self, steps: NDArray[np.int64], total: int | None) -> Rates:
-        """Give the rates of steps."""
-        return _after_warmup(self, steps, total, "linear")
-
-
-@dataclass(frozen=True)
-class cosine(Schedule):
-    """From start to end along half a cosine, after a rise to start.
-
-    The rise and p are those of `linear`; after it the rate is start + (end - start) (1 - cos(pi p)) / 2.
-    """
-
-    start: float
-    end: float
-    warmup: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_number("start", self.start)
-        check_number("end", self.end)
-        check_number("warmup", self.warmup, 0, 1)
-
-    def __call__(self, steps: NDArray[np.int64], total: int | None) -> Rates:
-        """Give the rates of steps."""
-        return _after_warmup(self, steps, total, "cosine")
-
-
-@dataclass(frozen=True)
-class one_cycle(Schedule):
-    """Up to peak and down again, and momentum, where a pair (high, low) is given, against it.
-
-    Smith and Topin, Super-Convergence, 2018. With W = round(warmup T), at most T - 1, the rate goes from
-    start peak at step 0 to peak at step W and on to end peak at step T - 1, and the momentum from high to
-    low and back to high. Between two such values a and b, p of the way, both are a + (b - a) f(p), where
-    f(p) = p for the shape "linear" and (1 - cos(pi p)) / 2 for "cosine".
-    """
-
-    peak: float
-    warmup: float = 0.3
-    start: float = 1 / 25
-    end: float = 1 / 25e4
-    shape: Literal["cosine", "linear"] = "cosine"
+    before: float = 0.0
+    power: float = 1.0
     momentum: tuple[float, float] | None = None
 
-    def __post_init__(self) -> None:
-        check_number("peak", self.peak)
-        check_number("warmup", self.warmup, 0, 1)
-        check_number("start", self.start)
-        check_number("end", self.end)
-        if self.shape not in ("cosine", "linear"):
-            raise ValueError(f"shape is {self.shape!r}, expected 'cosine' or 'linear'")
-        if self.momentum is not None:
-            if not isinstance(self.momentum, tuple | list) or len(self.momentum) != 2:
-                raise ValueError(f"momentum is {self.momentum!r}, expected None or a pair (high, low)")
-            for value in self.momentum:
-                check_number("momentum", value, 0, 1)
-            object.__setattr__(self, "momentum", tuple(self.momentum))
-
     @property
-    def cycles_momentum(self) -> bool:  # type: ignore[override]
-        """Whether momenta come with the rates."""
-        return self.momentum is not None
+    def needs_total(self) -> bool:
+        """Whether the rates depend on how long the run is."""
+        return self.shape not in ("constant", "inverse")
 
-    def __call__(self, steps: NDArray[np.int64], total: int | None) -> Rates | tuple[Rates, Rates]:
-        """Give the rates of steps, or their rates and momenta."""
-        top, last = _turn(self.warmup, total)
-        rising, p = steps < top, np.empty(len(steps))
-        p[rising] = steps[rising] / max(top, 1)
-        p[~rising] = (steps[~rising] - top) / max(last - top, 1)
-
-        def between(first: float, middle: float, end: float) -> Rates:
-            return np.where(rising, _mix(first, middle, p, self.shape), _mix(middle, end, p, self.shape))
-
-        rates = between(self.start * self.peak, self.peak, self.end * self.peak)
+    def __call__(self, steps: NDArray[np.int64], total: int | None) -> Any:
+        """Give the rates of these steps, counted from 0, of a run of so many; and momenta, if it has them."""
+        if self.shape == "constant":
+            return np.full(len(steps), float(self.start))
+        if self.shape == "inverse":
+            return self.start / (steps + 1.0) ** self.power
+        if total is None:
+            raise ValueError(f"{self!r} wants to know the run's length: give total_steps")
+        place = steps / max(1, total - 1)
+        rates = self._curve(place, self.before, self.start, self.end)
         if self.momentum is None:
             return rates
         high, low = self.momentum
-        return rates, between(high, low, high)
+        return rates, self._curve(place, high, low, high)
+
+    def _curve(self, place: Any, before: float, start: float, end: float) -> Any:
+        rest = np.clip((place - self.warmup) / (1 - self.warmup), 0, 1)
+        # what cosine annealing has risen by, or fallen
+        share = (1 - np.cos(math.pi * rest)) / 2 if self.shape == "cosine" else rest
+        falling = start + (end - start) * share
+        if not self.warmup:
+            return falling
+        rising = before + (start - before) * np.minimum(place / self.warmup, 1)
+        return np.where(place < self.warmup, rising, falling)
 
 
-def _turn(warmup: float, total: int | None) -> tuple[int, int]:
-    """Give the step at which a warmup has ended, and the last step."""
-    if total is None:
-        raise ValueError("this schedule needs the number of all steps: give total_steps")
-    last = max(int(total) - 1, 0)
-    return min(round(warmup * total), last), last
+def constant(lr: float) -> Schedule:
+    """Make the schedule of one rate for all steps."""
+    return Schedule("constant", _number("lr", lr))
 
 
-def _after_warmup(
-    schedule: linear | cosine, steps: NDArray[np.int64], total: int | None, shape: str
-) -> Rates:
-    top, last = _turn(schedule.warmup, total)
-    p = (steps - top) / max(last - top, 1)
-    rise = schedule.start * (steps + 1) / (top + 1)
-    return np.where(steps < top, rise, _mix(schedule.start, schedule.end, p, shape))
+def linear(start: float, end: float, warmup: float = 0.0) -> Schedule:
+    """Make the schedule that goes from start to end in a straight line, after rising to start from 0.
+
+    Parameters
+    ----------
+    start, end : rates
+    warmup : part of the run that rises, from 0 to below 1
+    """
+    return Schedule("linear", _number("start", start), _number("end", end), _part(warmup))
 
 
-def _mix(a: float, b: float, p: Rates, shape: str) -> Rates:
-    """Give what lies p of the way from a to b: a at 0 and b at 1, both exactly."""
-    f = p if shape == "linear" else (1 - np.cos(np.pi * p)) / 2
-    return a * (1 - f) + b * f
+def cosine(start: float, end: float, warmup: float = 0.0) -> Schedule:
+    """Make the schedule of half a cosine from start to end (Loshchilov and Hutter, SGDR, 2017).
+
+    Parameters as of `linear`.
+    """
+    return Schedule("cosine", _number("start", start), _number("end", end), _part(warmup))
+
+
+def inverse_scaling(start: float, power: float) -> Schedule:
+    """Make the schedule start / (step + 1)**power, steps counted from 0."""
+    return Schedule("inverse", _number("start", start), power=_number("power", power))
+
+
+def one_cycle(
+    peak: float,
+    warmup: float = 0.3,
+    start: float = 1 / 25,
+    end: float = 1 / 25e4,
+    shape: str = "cosine",
+    momentum: tuple[float, float] | None = None,
+) -> Schedule:
+    """Make the schedule that rises to a peak and falls to almost nothing (Smith, Super-Convergence, 2018).
+
+    Parameters
+    ----------
+    peak : the highest rate
+    warmup : part of the run that rises, linearly
+    start, end : factors of the peak that the first and the last step have
+    shape : of the fall: "cosine" or "linear"
+    momentum : (high, low): it falls from high to low while the rate rises, and rises while that falls
+    """
+    if shape not in ("cosine", "linear"):
+        raise ValueError(f"shape is {shape!r}, expected 'cosine' or 'linear'")
+    peak = _number("peak", peak)
+    if momentum is not None:
+        try:
+            high, low = momentum
+        except (TypeError, ValueError):
+            raise ValueError(f"momentum is {momentum!r}, expected a pair (high, low), or None") from None
+        momentum = _momentum(high), _momentum(low)
+    before, last = peak * _number("start", start), peak * _number("end", end)
+    return Schedule(shape, peak, last, _part(warmup), before, momentum=momentum)
+
+
+def rates(
+    optimizer: Any, first_step: int, n_batches: int, total_steps: int | None, epoch: int = 0
+) -> NDArray[np.float64]:
+    """Give the learning rate and the momentum of each of an epoch's steps: float64 (n_batches, 2).
+
+    Parameters
+    ----------
+    optimizer : SGD or Adam; its lr is a number, a schedule, or a function: of one argument, the epoch's
+        number; or of two, (int64 array of steps counted from 0, total steps) -> rates, or (rates, momenta)
+    first_step : number of the epoch's first step in the run
+    n_batches : steps of the epoch
+    total_steps : of the run, None where nobody knows
+    epoch : number of the epoch
+
+    Raises
+    ------
+    ValueError
+        What a function returned is not one number a step, or a schedule needs a total that is not known.
+    """
+    lr, momenta = optimizer.lr, getattr(optimizer, "momentum", 0.0)
+    given = lr
+    if callable(lr):
+        steps = np.arange(first_step, first_step + n_batches, dtype=np.int64)
+        given = lr(epoch) if _takes_epoch(lr) else lr(steps, total_steps)
+        if isinstance(given, tuple):
+            given, momenta = given
+    try:
+        pairs = [np.broadcast_to(np.asarray(values, np.float64), n_batches) for values in (given, momenta)]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"lr gave {given!r}, expected a number, or one for each of {n_batches} steps"
+        ) from None
+    return np.column_stack(pairs)
+
+
+def _takes_epoch(function: Callable[..., Any]) -> bool:
+    if isinstance(function, Schedule):
+        return False
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of a function that is not Python's
+        return True
+    needed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len([p for p in needed if p.default is p.empty]) < 2
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} is {value!r}, expected a finite number from 0 up")
+    return float(value)
+
+
+def _part(warmup: Any) -> float:
+    if not _number("warmup", warmup) < 1:
+        raise ValueError(f"warmup is {warmup!r}, expected a part of the run from 0 to below 1")
+    return float(warmup)
+
+
+def _momentum(value: Any) -> float:
+    if not _number("momentum", value) < 1:
+        raise ValueError(f"momentum is {value!r}, expected a number from 0 to below 1")
+    return float(value)

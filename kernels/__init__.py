@@ -4,23 +4,26 @@ Everything here has a twin of the same name and signature in `fastmlp.reference`
 """
 
 from .core.memory import plan
-from .epoch import sgd_epoch
+from .epoch import train_epoch
 from .inference import infer
 from .linear import linear_backward, linear_forward, linear_relu_backward, linear_relu_forward
 from .losses import softmax_cross_entropy
-from .optimizers import sgd_step
+from .optimizers import adam_step, ema_step, momentum_step, sgd_step
 from .scan import scan, zero_masks
 
 __all__ = [
+    "adam_step",
+    "ema_step",
     "infer",
     "linear_backward",
     "linear_forward",
     "linear_relu_backward",
     "linear_relu_forward",
+    "momentum_step",
     "plan",
     "scan",
-    "sgd_epoch",
     "sgd_step",
     "softmax_cross_entropy",
+    "train_epoch",
     "zero_masks",
 ]

@@ -1,17 +1,194 @@
 """Activations and their derivatives."""
 
+import math
+
 from .core.jit import kernel
+from .core.math import erf, exp, expm1, logistic, tanh
 from .core.matrix import offset, row_of
-from .core.simd import lanes, load, store, where_positive
+from .core.simd import add, choose, div, filled, fma, lanes, larger, load, mul, smaller, store, sub
+from .core.simd import where_positive as relu_slope
+
+# the number of an activation is its place; the last three have their derivative from z, the others from y
+ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
+RELU, TANH, LOGISTIC, LEAKY_RELU, SELU, SILU, GELU, MISH = range(1, 9)
+
+LEAK = 0.01
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., 2017
+FAR = 1000.0  # from here on a gate is 0 or 1 in every dtype; infinity times 0 would be NaN
+
+
+def rows_by(function):
+    """Make the kernel of y = function(z) for the first columns of matrices."""
+    function = kernel(function)
+
+    @kernel
+    def rows(z, y, n_rows, n_columns):
+        width = lanes(y.pointer)
+        for row in range(n_rows):
+            z_now, y_now = row_of(z, row), row_of(y, row)
+            for column in range(0, n_columns, width):
+                left = n_columns - column
+                store(function(load(offset(z_now, column), left)), offset(y_now, column), left)
+
+    return rows
+
+
+def gradients_by(function):
+    """Make the kernel of dy = function(saved, dy) for the first columns of matrices."""
+
+    @kernel
+    def rows(saved, dy, n_rows, n_columns):
+        width = lanes(dy.pointer)
+        for row in range(n_rows):
+            saved_now, dy_now = row_of(saved, row), row_of(dy, row)
+            for column in range(0, n_columns, width):
+                left = n_columns - column
+                dz = function(load(offset(saved_now, column), left), load(offset(dy_now, column), left))
+                store(dz, offset(dy_now, column), left)
+
+    return rows
+
+
+def slopes_by(function):
+    """Make the kernel of dy *= function(saved)."""
+    function = kernel(function)
+    return gradients_by(kernel(lambda saved, dy: mul(function(saved), dy)))
+
+
+# --- the functions, of vectors ---------------------------------------------------------------------------
 
 
 @kernel
-def relu_gradient(y, dy, n_rows, n_out):
-    """Set dy to 0 where y, the output of ReLU, is not above 0."""
-    width = lanes(dy.pointer)
-    for row in range(n_rows):
-        y_now, dy_now = row_of(y, row), row_of(dy, row)
-        for column in range(0, n_out, width):
-            left = n_out - column
-            kept = where_positive(load(offset(y_now, column), left), load(offset(dy_now, column), left))
-            store(kept, offset(dy_now, column), left)
+def _times_gate(z, gate):
+    return mul(larger(z, filled(z, -FAR)), gate)
+
+
+@kernel
+def _near(z, highest):
+    return smaller(larger(z, filled(z, -FAR)), filled(z, highest))
+
+
+@kernel
+def _selu(z):
+    zero = filled(z, 0.0)
+    negative = mul(filled(z, SELU_SCALE * SELU_ALPHA), expm1(smaller(z, zero)))
+    return choose(z, mul(filled(z, SELU_SCALE), z), negative)
+
+
+@kernel
+def _normal(z):
+    """Distribution function of the normal distribution, within 4 u absolutely."""
+    half = filled(z, 0.5)
+    return fma(erf(mul(z, filled(z, math.sqrt(0.5)))), half, half)
+
+
+@kernel
+def _mish_parts(z):
+    """e = exp(z) and n = e (e + 2), tanh(log(1 + e)) being n / (n + 2): without a logarithm."""
+    e = exp(z)
+    return e, mul(e, add(e, filled(z, 2.0)))
+
+
+@kernel
+def _mish(z):
+    _, n = _mish_parts(_near(z, 25.0))  # from there on n / (n + 2) rounds to 1
+    return _times_gate(z, div(n, add(n, filled(z, 2.0))))
+
+
+@kernel
+def _silu_slope(z):
+    """s + z s (1 - s), where s and 1 - s are g and e g in the one order or the other: nothing cancels."""
+    z, one = _near(z, FAR), filled(z, 1.0)
+    e = exp(smaller(z, sub(filled(z, 0.0), z)))
+    g = div(one, add(one, e))
+    other = mul(e, g)
+    return fma(z, mul(g, other), choose(z, g, other))
+
+
+@kernel
+def _gelu_slope(z):
+    z = _near(z, FAR)
+    density = mul(exp(mul(mul(z, filled(z, -0.5)), z)), filled(z, 1 / math.sqrt(2 * math.pi)))
+    return fma(z, density, _normal(z))
+
+
+@kernel
+def _mish_slope(z):
+    """t + z (1 - t**2) logistic(z), with t = n / (n + 2): t + 4 z e (1 + e) / (n + 2)**2."""
+    z = _near(z, 25.0)
+    e, n = _mish_parts(z)
+    g = div(filled(z, 1.0), add(n, filled(z, 2.0)))
+    second = mul(mul(filled(z, 4.0), g), mul(mul(e, add(e, filled(z, 1.0))), g))
+    return fma(z, second, mul(n, g))
+
+
+# --- the kernels -----------------------------------------------------------------------------------------
+
+_copy_rows = rows_by(lambda z: z)
+_relu_rows = rows_by(lambda z: larger(z, filled(z, 0.0)))
+_tanh_rows = rows_by(lambda z: tanh(z))
+_logistic_rows = rows_by(lambda z: logistic(z))
+_leaky_relu_rows = rows_by(lambda z: larger(z, mul(z, filled(z, LEAK))))
+_selu_rows = rows_by(lambda z: _selu(z))
+_silu_rows = rows_by(lambda z: _times_gate(z, logistic(z)))
+_gelu_rows = rows_by(lambda z: _times_gate(z, _normal(z)))
+_mish_rows = rows_by(lambda z: _mish(z))
+
+_tanh_gradient = slopes_by(lambda y: fma(sub(filled(y, 0.0), y), y, filled(y, 1.0)))
+_logistic_gradient = slopes_by(lambda y: fma(sub(filled(y, 0.0), y), y, y))
+_leaky_relu_gradient = slopes_by(lambda y: choose(y, filled(y, 1.0), filled(y, LEAK)))
+_selu_gradient = slopes_by(
+    lambda y: choose(y, filled(y, SELU_SCALE), add(y, filled(y, SELU_SCALE * SELU_ALPHA)))
+)
+_silu_gradient = slopes_by(lambda z: _silu_slope(z))
+_gelu_gradient = slopes_by(lambda z: _gelu_slope(z))
+_mish_gradient = slopes_by(lambda z: _mish_slope(z))
+
+relu_gradient = gradients_by(kernel(lambda y, dy: relu_slope(y, dy)))
+
+
+@kernel
+def activate(kind, z, y, n_rows, n_columns):
+    """y = f(z) in the first columns; y may be z. `kind` is the place in ACTIVATIONS; NaN stays NaN."""
+    if kind == RELU:
+        _relu_rows(z, y, n_rows, n_columns)
+    elif kind == TANH:
+        _tanh_rows(z, y, n_rows, n_columns)
+    elif kind == LOGISTIC:
+        _logistic_rows(z, y, n_rows, n_columns)
+    elif kind == LEAKY_RELU:
+        _leaky_relu_rows(z, y, n_rows, n_columns)
+    elif kind == SELU:
+        _selu_rows(z, y, n_rows, n_columns)
+    elif kind == SILU:
+        _silu_rows(z, y, n_rows, n_columns)
+    elif kind == GELU:
+        _gelu_rows(z, y, n_rows, n_columns)
+    elif kind == MISH:
+        _mish_rows(z, y, n_rows, n_columns)
+    else:
+        _copy_rows(z, y, n_rows, n_columns)
+
+
+@kernel
+def activation_gradient(kind, saved, dy, n_rows, n_columns):
+    """dy *= f'(.) in the first columns; `saved` is z for silu, gelu and mish, and y for the others.
+
+    ReLU's is 0 where y is not above 0; the identity leaves dy alone.
+    """
+    if kind == RELU:
+        relu_gradient(saved, dy, n_rows, n_columns)
+    elif kind == TANH:
+        _tanh_gradient(saved, dy, n_rows, n_columns)
+    elif kind == LOGISTIC:
+        _logistic_gradient(saved, dy, n_rows, n_columns)
+    elif kind == LEAKY_RELU:
+        _leaky_relu_gradient(saved, dy, n_rows, n_columns)
+    elif kind == SELU:
+        _selu_gradient(saved, dy, n_rows, n_columns)
+    elif kind == SILU:
+        _silu_gradient(saved, dy, n_rows, n_columns)
+    elif kind == GELU:
+        _gelu_gradient(saved, dy, n_rows, n_columns)
+    elif kind == MISH:
+        _mish_gradient(saved, dy, n_rows, n_columns)

@@ -12,13 +12,14 @@ import numpy as np
 from .core import memory
 from .core.gather import data_rows, gather_row, gathered, gathered_transposed, in_place, prefetch_row
 from .core.jit import kernel
-from .core.matrix import Matrix, Transposed, cast, offset, row_of, submatrix, transposed
+from .core.matrix import Matrix, Transposed, cast, moved, offset, row_of, submatrix, transposed
 from .core.simd import VECTOR_BYTES, convert, lanes, stack_of, two_vectors
 from .core.sparsity import BLOCK, FEATURES, SAMPLES, WORD, index_features, index_samples
 from .core.threads import barrier, thread_range
-from .core.tile import INDEXED_WIDE, indexed_product_step, product_step
+from .core.tile import INDEXED_WIDE, WIDE, indexed_product_step, product_step
 from .linear import forward_rows, indexed_forward_rows, input_gradient
 from .losses import exp_row, finish_row
+from .optimizers import Parameters, cleared, is_plain, layer_update, part, update_rows
 
 _wide_zeros = stack_of(INDEXED_WIDE)
 
@@ -173,10 +174,11 @@ def _columns(arena, layer, n_groups):
 
 
 @kernel
-def step_all(batch, lr, thread, n_threads):
-    """A thread's part of every layer's weight gradient and step, in one."""
+def step_all(batch, step, thread, n_threads):
+    """A thread's part of every layer's weight gradient and step, a block of weights at a time."""
     arena, n_rows = batch.arena, batch.samples.size
-    zeros, ones = Matrix(two_vectors(convert(0.0, lr)), 0, 0), Transposed(two_vectors(convert(1.0, lr)), 1, 0)
+    zero, one = convert(0.0, arena[0]), convert(1.0, arena[0])
+    zeros, ones = Matrix(two_vectors(zero), 0, 0), Transposed(two_vectors(one), 1, 0)
     for index in range(batch.table.shape[0]):
         layer = batch.table[index]
         group, part, parts = _column_group(layer, thread, n_threads)
@@ -184,19 +186,48 @@ def step_all(batch, lr, thread, n_threads):
         column = group * columns
         dy = submatrix(memory.output_gradients(arena, layer), 0, column)
         first, last = thread_range(layer.n_in, part, parts)
-        w = submatrix(memory.weights(arena, layer), first, column)
-        if index:
-            x = submatrix(transposed(memory.inputs(arena, layer)), first, 0)
-            product_step(x, dy, w, last - first, columns, n_rows, zeros, lr)
-        elif batch.masks.size:
-            _indexed_step(batch, lr, column, columns, thread, n_threads)
-        else:
-            x = submatrix(_gathered_columns(batch, group), first, 0)
-            product_step(x, dy, w, last - first, columns, n_rows, zeros, lr)
+        if index == 0 and batch.masks.size:
+            _indexed_step(batch, step, column, columns, thread, n_threads)
+        elif first < last:
+            share = min(part, first // memory.SHARE_UNIT) * (n_threads // parts) + group
+            update, room = (
+                layer_update(step, index, 0, n_rows, zero),
+                memory.gradient_room(arena, layer, share),
+            )
+            w = layer_weights(batch, step, index, first, column)
+            if index:
+                x = submatrix(transposed(memory.inputs(arena, layer)), first, 0)
+                _step_blocks(update, w, x, dy, (last - first, columns, n_rows), zeros, room)
+            else:
+                x = submatrix(_gathered_columns(batch, group), first, 0)
+                _step_blocks(update, w, x, dy, (last - first, columns, n_rows), zeros, room)
         if part == 0:
-            b = submatrix(memory.biases(arena, layer), 0, column)
+            update, room = (
+                layer_update(step, index, 1, n_rows, zero),
+                memory.gradient_room(arena, layer, group),
+            )
+            b = layer_biases(batch, step, index, column)
             # not a literal 1, for which the product would be compiled once more
-            product_step(ones, dy, b, np.int64(1), columns, n_rows, zeros, lr)
+            _step_blocks(update, b, ones, dy, (np.int64(1), columns, n_rows), zeros, room)
+
+
+@kernel
+def _step_blocks(update, parameters, a, dy, shape, zeros, room):
+    """Step parameters whose gradient is a @ dy; in the product itself where that is all there is to it."""
+    n_rows, n_columns, depth = shape
+    plain, width = is_plain(update), WIDE * lanes(room)
+    panel, height = (n_columns, n_rows) if plain else (width, memory.GRADIENT_ROWS)
+    for column in range(0, n_columns, panel):
+        for row in range(0, n_rows, height):
+            here, rows, columns = part(parameters, row, column), min(height, n_rows - row), n_columns - column
+            target, scalar = here.w, update.rate
+            if not plain:
+                columns = min(panel, columns)
+                target, scalar = cleared(Matrix(room, panel, 1), rows, columns), convert(-1.0, update.rate)
+            a_now, dy_now = submatrix(a, row, 0), submatrix(dy, 0, column)
+            product_step(a_now, dy_now, target, rows, columns, depth, zeros, scalar)
+            if not plain:
+                update_rows(update, here, target, rows, columns)
 
 
 @kernel
@@ -207,13 +238,16 @@ def _gathered_columns(batch, group):
 
 
 @kernel
-def _indexed_step(batch, lr, column, columns, thread, n_threads):
+def _indexed_step(batch, step, column, columns, thread, n_threads):
     """Some columns of the first layer's weights, over the samples live in each group of features."""
     layer, n_words = batch.table[0], batch.masks.shape[1]
     group, part, parts = _column_group(layer, thread, n_threads)
     x, own = _gathered_columns(batch, group), _group_memory(batch, group)
-    zeros = Matrix(_wide_zeros(convert(0.0, lr)), 0, 0)
-    panel = INDEXED_WIDE * lanes(batch.arena)
+    zero = convert(0.0, batch.arena[0])
+    zeros, panel = Matrix(_wide_zeros(zero), 0, 0), INDEXED_WIDE * lanes(batch.arena)
+    update = layer_update(step, 0, 0, batch.samples.size, zero)
+    plain = is_plain(update)
+    room = memory.gradient_room(batch.arena, layer, thread)
     # panels outside, so that a panel of dy stays in the L1 cache
     for here in range(column, column + columns, panel):
         dy = submatrix(memory.output_gradients(batch.arena, layer), 0, here)
@@ -221,6 +255,34 @@ def _indexed_step(batch, lr, column, columns, thread, n_threads):
         for word in range(part, n_words, parts):
             first = word * WORD
             indices = submatrix(memory.sample_indices(own, layer), first // FEATURES, 0)
-            w = submatrix(memory.weights(batch.arena, layer), first, here)
+            w = layer_weights(batch, step, 0, first, here)
             n_rows, n_columns = min(WORD, layer.n_in - first), min(panel, column + columns - here)
-            indexed_product_step(submatrix(x, first, 0), dy, w, n_rows, n_columns, indices, zeros, lr)
+            target, scalar = w.w, update.rate
+            if not plain:
+                target, scalar = cleared(Matrix(room, panel, 1), n_rows, n_columns), convert(-1.0, zero)
+            indexed_product_step(
+                submatrix(x, first, 0), dy, target, n_rows, n_columns, indices, zeros, scalar
+            )
+            if not plain:
+                update_rows(update, w, target, n_rows, n_columns)
+
+
+@kernel
+def layer_weights(batch, step, index, row, column):
+    """A layer's weights from (row, column) on, and what is kept of them."""
+    layer = batch.table[index]
+    return part(_parameters(batch, step, memory.weights(batch.arena, layer)), row, column)
+
+
+@kernel
+def layer_biases(batch, step, index, column):
+    """A layer's biases from a column on, and what is kept of them."""
+    layer = batch.table[index]
+    return part(_parameters(batch, step, memory.biases(batch.arena, layer)), 0, column)
+
+
+@kernel
+def _parameters(batch, step, w):
+    """Parameters, and what is kept of them, which lies as they do."""
+    first, second = moved(w, batch.arena, step.first), moved(w, batch.arena, step.second)
+    return Parameters(w, first, second, moved(w, batch.arena, step.average))

@@ -1,18 +1,21 @@
-"""A whole epoch of gradient descent in one call."""
+"""A whole epoch of training in one call."""
 
 import numpy as np
 
 from .batch import Batch, forward_backward, load_batch, step_all
 from .core import machine, threads
 from .core.gather import byte_values, fill_values
-from .core.jit import entry
+from .core.jit import entry, kernel
 from .core.matrix import address, cast, offset
+from .optimizers import Step
 
 # Stalls after which an epoch on the default number of threads goes on as one: others want its processors.
 STALLS_TO_GO_ON_ALONE = 3
 
 
-def sgd_epoch(arena, table, x, labels, order, batch_size, lr, scale, masks, stop, losses):
+def train_epoch(
+    arena, table, state, x, labels, order, batch_size, optimizer, rates, factors, scale, masks, stop, losses
+):
     """Train on every batch of an epoch: gather, forward, loss, backward, step.
 
     Batches are `order` cut every `batch_size`; the last may be shorter. x is converted to the arena's dtype,
@@ -22,11 +25,17 @@ def sgd_epoch(arena, table, x, labels, order, batch_size, lr, scale, masks, stop
     ----------
     arena : float32 or float64 (size,)    parameters, in place, and workspaces; layout as `plan` says
     table : records (n_layers,)           of `plan`, for this batch size or a larger one
+    state : (n_kept, size), in place      in the arena's dtype, each row in the layout of the parameters: the
+                                          velocity, or Adam's m and v, as the kind has them; then the average
+                                          where there is one; rows on 64-byte boundaries
     x : (n, n_in)                         uint8, float32 or float64, any strides
     labels : int64 (n,), or float64 (n, n_classes) rows that sum to 1
     order : int64                         rows of x to train on
     batch_size : int
-    lr, scale : scalars                   learning rate, and factor of x, in the arena's dtype
+    optimizer : OPTIMIZER (1,)            kind and numbers of the step; l2 is divided by the batch's rows
+    rates : float64 (n_batches, 2)        learning rate and momentum of each step
+    factors : float64 (n_layers, 2)       of the learning rate, for a layer's weights and biases
+    scale : scalar                        factor of x, in the arena's dtype
     masks : uint64 (n, words) or (0, 0)   of `zero_masks`, or empty
     stop : int64 (1,)                     read once a batch: the epoch ends before a batch where it is not 0
     losses : output                       float64 (n_batches,): mean loss of each batch
@@ -36,23 +45,27 @@ def sgd_epoch(arena, table, x, labels, order, batch_size, lr, scale, masks, stop
     Batches completed. At a batch whose loss is not finite it writes that loss, takes no step and returns that
     batch's index.
 
-    Twin: `fastmlp.reference.sgd_epoch`.
+    Twin: `fastmlp.reference.train_epoch`.
     """
     elastic = machine.explicit_threads() is None
     n_threads = threads.thread_count(batch_size * int(table[0]["x"]), threads.BATCH_WORK)
-    args = arena, table, x, labels, order, batch_size, lr, scale, masks, stop, losses, elastic
-    return threads.parallel_epoch(_sgd_epoch, n_threads, stop, *args)
+    data, numbers = (x, labels, order, batch_size), (optimizer, rates, factors, scale)
+    args = arena, table, state, *data, *numbers, masks, stop, losses, elastic
+    return threads.parallel_epoch(_train_epoch, n_threads, stop, *args)
 
 
-@entry("arena", "losses")
-def _sgd_epoch(
+@entry("arena", "state", "losses")
+def _train_epoch(
     arena,
     table,
+    state,
     x,
     labels,
     order,
     batch_size,
-    lr,
+    optimizer,
+    rates,
+    factors,
     scale,
     masks,
     stop,
@@ -64,7 +77,8 @@ def _sgd_epoch(
 ):
     memory = address(arena, 0, 0)
     row_losses = cast(offset(memory, table[0].losses), np.float64)
-    values = byte_values(lr)
+    values = byte_values(scale)
+    first, second, average = _kept_rows(arena, state, optimizer)
     fill_values(values, scale)
     began, quickest = threads.cycles(), threads.BROKEN
     for batch in range(losses.size):
@@ -103,5 +117,18 @@ def _sgd_epoch(
             losses[batch] = mean
         if not np.isfinite(mean):
             return batch
-        step_all(data, lr, thread, n_threads)
+        count = optimizer[0].steps + batch + 1
+        step = Step(optimizer, factors, first, second, average, count, rates[batch, 0], rates[batch, 1])
+        step_all(data, step, thread, n_threads)
     return losses.size
+
+
+@kernel
+def _kept_rows(arena, state, optimizer):
+    """Pointers to the velocity or m, to v, and to the average; to the arena where a kind has none."""
+    nothing = address(arena, 0, 0)
+    n_rows = state.shape[0]
+    first = address(state, 0, 0) if n_rows else nothing
+    second = address(state, 1, 0) if n_rows > 1 else nothing
+    average = address(state, n_rows - 1, 0) if optimizer[0].ema > 0 else nothing
+    return first, second, average

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from optimizing import nothing_kept, numbers
 
 from fastmlp import kernels
 
@@ -72,19 +73,10 @@ class Network:
         losses = np.full(-(-len(order) // self.batch_size), np.nan)
         stop = np.zeros(1, np.int64) if stop is None else stop
         scalar = self.dtype.type
-        done = self.ops.sgd_epoch(
-            self.arena,
-            self.table,
-            x,
-            labels,
-            order,
-            self.batch_size,
-            scalar(lr),
-            scalar(scale),
-            masks,
-            stop,
-            losses,
-        )
+        of_step = numbers(lr, len(losses), len(self.table))
+        data, rest = (x, labels, order, self.batch_size), (scalar(scale), masks, stop, losses)
+        kept = nothing_kept(self.dtype)
+        done = self.ops.train_epoch(self.arena, self.table, kept, *data, *of_step, *rest)
         return done, losses
 
     def infer(self, x, scale=1.0):

@@ -1,6 +1,7 @@
 """Problems for the reference: filled arenas, epochs of them, and finite differences."""
 
 import numpy as np
+from optimizing import nothing_kept, numbers
 
 from fastmlp import reference
 
@@ -25,14 +26,14 @@ def make_problem(sizes, batch, dtype=np.float64, seed=0, rows=False):
 
 
 def run(arena, table, x, labels, order, batch_size, lr=0.1, scale=1.0, stop=0):
-    """Call `sgd_epoch`; return the batches completed and the losses."""
+    """Call `train_epoch`; return the batches completed and the losses."""
     losses = np.full(-(-len(order) // batch_size), np.nan)
     scalar = arena.dtype.type
     masks = np.empty((0, 0), np.uint64)
     stop = np.array([stop])
-    done = reference.sgd_epoch(
-        arena, table, x, labels, order, batch_size, scalar(lr), scalar(scale), masks, stop, losses
-    )
+    of_step, kept = numbers(lr, len(losses), len(table)), nothing_kept(arena.dtype)
+    data, rest = (x, labels, order, batch_size), (scalar(scale), masks, stop, losses)
+    done = reference.train_epoch(arena, table, kept, *data, *of_step, *rest)
     return done, losses
 
 

@@ -97,12 +97,13 @@ def test_a_wrong_epoch_is_found(monkeypatch):
     loader = bench.random_loader((20, 9, 3), 8, 40)
     loader = bench.DataLoader(loader.X, loader.y, 8)
     bench.check_epoch([1, 2], (20, 9, 3), loader, 1.0)
-    right = kernels.sgd_epoch
+    right = kernels.train_epoch
 
-    def wrong(arena, table, x, labels, order, batch_size, lr, *others):
-        return right(arena, table, x, labels, order, batch_size, lr * lr.dtype.type(1.01), *others)
+    def wrong(*args):
+        *before, rates, factors, scale, masks, stop, losses = args
+        return right(*before, 1.01 * rates, factors, scale, masks, stop, losses)
 
-    monkeypatch.setattr(kernels, "sgd_epoch", wrong)
+    monkeypatch.setattr(kernels, "train_epoch", wrong)
     with pytest.raises(BenchError, match="on 1 threads is wrong: .* from the reference, allowed 0.001"):
         bench.check_epoch([1], (20, 9, 3), loader, 1.0)
 
@@ -127,7 +128,7 @@ def test_nan_is_wrong():
 
 def test_nothing_is_timed_before_it_is_checked(tiny, monkeypatch):
     monkeypatch.setattr(bench, "race", None)
-    monkeypatch.setattr(kernels, "sgd_epoch", lambda *args: len(args[-1]))
+    monkeypatch.setattr(kernels, "train_epoch", lambda *args: len(args[-1]))
     with pytest.raises(BenchError, match="is wrong: .* from the reference"):
         next(bench.measure([1]))
 

@@ -173,7 +173,7 @@ def test_masked_arrays_without_masked_elements_are_taken(ops):
 # --- learning rates --------------------------------------------------------------------------------------
 
 MASKED_LR = np.ma.array(0.1, mask=True)
-BAD_LR = [0, -1, np.nan, np.inf, -np.inf, 1e-60, 1e60, "a", None, [0.1, 0.2], MASKED_LR]
+BAD_LR = [-1, np.nan, np.inf, -np.inf, 1e60, "a", [0.1, 0.2], MASKED_LR]
 
 
 @pytest.mark.parametrize("lr", BAD_LR, ids=str)
@@ -182,9 +182,9 @@ def test_bad_learning_rates_are_refused_and_change_nothing(ops, lr):
     before = bits(model)
     model.forward(X_GOOD, Y_GOOD)
     model.backward()
-    with pytest.raises(ValueError, match="(?s)lr is .*, expected a .*number above 0"):
+    with pytest.raises(ValueError, match="(?s)lr (is .*, expected a .*number from 0 up|has shape)"):
         model.step(lr)
-    with pytest.raises(ValueError, match="(?s)lr is .*, expected a .*number above 0"):
+    with pytest.raises(ValueError, match="(?s)lr (is .*, expected a .*number from 0 up|has shape)"):
         train_epoch(model, X_GOOD, Y_GOOD, lr=lr)
     assert bits(model) == before
     make_model(ops, dtype=np.float64).run_epoch(DataLoader(X_GOOD, Y_GOOD), np.arange(4), 1e-60, np.zeros(1))
@@ -322,11 +322,32 @@ def test_bad_weights_are_refused_and_change_nothing(ops, change, said):
         ({"image_shape": (2, 2)}, "image_shape is (2, 2), expected sides whose product is 6"),
         ({"image_shape": (-2, -3)}, "image_shape is (-2, -3)"),
         ({"class_names": ["a"]}, "class_names has 1 names, expected 3"),
+        ({"activation": "tan"}, "activation is 'tan', expected one of identity, relu, tanh, logistic"),
+        ({"activation": "tan"}, "; did you mean 'tanh'?"),
+        ({"activation": "ReLU"}, "did you mean 'relu'?"),
+        ({"activation": "Leaky ReLU"}, "did you mean 'leaky_relu'?"),
+        ({"activation": None}, "activation is None, expected a name, or one a hidden layer"),
+        ({"activation": 3}, "activation is 3, expected a name, or one a hidden layer"),
+        ({"activation": ""}, "activation is '', expected one of identity"),
+        ({"activation": []}, "activation has 0 names, expected 1, one a hidden layer"),
+        ({"activation": ["tanh", "relu"]}, "activation has 2 names, expected 1, one a hidden layer"),
+        ({"activation": ["giga"]}, "activation[0] is 'giga', expected one of identity, relu, tanh"),
+        ({"activation": [None]}, "activation[0] is None, expected one of identity, relu, tanh"),
+        ({"activation": [["tanh"]]}, "activation[0] is ['tanh'], expected one of identity, relu, tanh"),
+        ({"sizes": [6, 3], "activation": "tan"}, "activation is 'tan'"),
+        ({"sizes": [6, 3], "activation": ["tanh"]}, "activation has 1 names, expected 0"),
+        (
+            {"init": "he"},
+            "init is 'he', expected one of he_normal, he_uniform, glorot_normal, glorot_uniform",
+        ),
+        ({"init": "glorot_norm"}, "lecun_normal; did you mean 'glorot_normal'?"),
+        ({"init": None}, "init is None, expected one of he_normal"),
+        ({"init": ["he_normal"]}, "init is ['he_normal'], expected one of he_normal"),
         (
             {"ops": "reference"},
-            "ops is 'reference', which has no infer; expected fastmlp.kernels or",
+            "ops is 'reference', which has no adam_step; expected fastmlp.kernels or",
         ),
-        ({"ops": None}, "ops is None, which has no infer"),
+        ({"ops": None}, "ops is None, which has no adam_step"),
     ],
     ids=str,
 )

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from models import make_model
 
-from fastmlp import kernels
+from fastmlp import MLP, DigitsClassifier, kernels
+from fastmlp.config import ACTIVATIONS
 
 LIES = {
     "sizes": (6, 5, 4),
@@ -12,6 +13,8 @@ LIES = {
     "scale": 0.25,
     "image_shape": (3, 2),
     "class_names": ("x", "y", "z"),
+    "activations": ("relu",),
+    "init": "he_normal",
     "ops": None,
     "n_in": 7,
     "n_classes": 4,
@@ -21,7 +24,9 @@ LIES = {
 
 @pytest.mark.parametrize(("name", "lie"), LIES.items(), ids=LIES)
 def test_what_it_is_cannot_be_set(ops, tmp_path, name, lie):
-    model = make_model(ops, scale=0.5, image_shape=(2, 3), class_names="abc")
+    model = make_model(
+        ops, scale=0.5, image_shape=(2, 3), class_names="abc", activation="tanh", init="he_uniform"
+    )
     model.save(tmp_path / "before")
     before = getattr(model, name)
     with pytest.raises(AttributeError):
@@ -43,3 +48,56 @@ def test_the_summary_names_every_layer():
         ["total", "109,386"],
     ]
     assert repr(make_model(kernels, scale=0.5)) == "MLP([6, 5, 3], scale=0.5, dtype=float32)"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "activation", "expected"),
+    [
+        ((6, 3), "tanh", ()),
+        ((6, 3), [], ()),
+        ((6, 5, 3), "mish", ("mish",)),
+        ((6, 5, 4, 3), "gelu", ("gelu", "gelu")),
+        ((6, 5, 4, 3), ["tanh", "relu"], ("tanh", "relu")),
+        ((6, 5, 4, 3), np.array(["selu", "identity"]), ("selu", "identity")),
+        ((6, *range(1, 10), 3), iter(ACTIVATIONS), ACTIVATIONS),
+    ],
+)
+def test_every_hidden_layer_has_an_activation(sizes, activation, expected):
+    model = make_model(kernels, sizes, activation=activation)
+    assert model.activations == expected
+    assert {type(name) for name in model.activations} <= {str}
+
+
+def test_what_nothing_is_said_of_is_relu_and_he_normal():
+    model = make_model(kernels, (6, 5, 4, 3))
+    assert model.activations == ("relu", "relu") and model.init == "he_normal"
+    assert DigitsClassifier(activation="silu", init="lecun_normal").config()["activations"] == ["silu"]
+
+
+def test_config_has_what_a_model_is_made_with():
+    model = MLP([6, 5, 3], activation="tanh", init="he_uniform", scale=0.5, class_names="abc")
+    assert model.config() == {
+        "class": "MLP",
+        "sizes": [6, 5, 3],
+        "dtype": "float32",
+        "scale": 0.5,
+        "image_shape": None,
+        "class_names": ["a", "b", "c"],
+        "activations": ["tanh"],
+        "init": "he_uniform",
+    }
+
+
+def test_the_summary_and_the_repr_name_the_activations():
+    mixed = make_model(kernels, (6, 5, 4, 3), activation=["leaky_relu", "relu"])
+    lines = mixed.summary().splitlines()
+    assert [line.split()[:3] for line in lines[1:4]] == [
+        ["Linear", "+", "leaky_relu"],
+        ["Linear", "+", "ReLU"],
+        ["Linear", "+", "softmax"],
+    ]
+    assert len({len(line) for line in lines}) == 1
+    assert repr(mixed) == "MLP([6, 5, 4, 3], activation=['leaky_relu', 'relu'], scale=1, dtype=float32)"
+    same = make_model(kernels, (6, 5, 4, 3), activation="tanh")
+    assert repr(same) == "MLP([6, 5, 4, 3], activation='tanh', scale=1, dtype=float32)"
+    assert repr(make_model(kernels, (6, 3), activation="tanh")) == "MLP([6, 3], scale=1, dtype=float32)"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from optimizing import nothing_kept, numbers
 
 from fastmlp import reference
 from fastmlp.layers import Linear, ReLU, SoftmaxCrossEntropy
@@ -83,7 +84,9 @@ def test_layers_train_as_the_epoch_does():
     n_parameters = table[0]["x"]
     arena[:n_parameters] = np.concatenate(parameters)
     losses, order, masks, stop = np.empty(5), np.arange(n), np.empty((0, 0), np.uint64), np.zeros(1, np.int64)
-    reference.sgd_epoch(arena, table, x, labels, order, batch_size, lr, 1.0, masks, stop, losses)
+    of_step, kept = numbers(lr, len(losses), len(table)), nothing_kept(np.float64)
+    data, rest = (x, labels, order, batch_size), (1.0, masks, stop, losses)
+    reference.train_epoch(arena, table, kept, *data, *of_step, *rest)
     for i, start in enumerate(range(0, n, batch_size)):
         batch = slice(start, start + batch_size)
         assert network.forward(x[batch], labels[batch]) == pytest.approx(losses[i], rel=1e-12)

@@ -41,6 +41,20 @@ def test_scores_equal_scikit_learn(case):
     assert accuracy(model, None, y) == pytest.approx(sklearn_metrics.accuracy_score(y, predicted), rel=1e-12)
 
 
+@given(labels_and_predictions())
+def test_scores_have_the_bits_of_those_of_the_whole_matrix(case):
+    n_classes, y, predicted = case
+    model, confusion = FixedModel(predicted, n_classes), confusion_matrix(y, predicted, n_classes)
+    assert evaluate(model, None, y) == macro_f1(confusion)
+    assert accuracy(model, None, y) == confusion.trace() / confusion.sum()
+
+
+def test_scores_of_many_classes_need_no_matrix_of_them():
+    model = FixedModel(np.arange(3), 10**7)  # whose square would be 800 TB
+    assert evaluate(model, None, [0, 1, 1]) == pytest.approx((1 + 2 / 3 + 0) / 3, rel=1e-15)
+    assert accuracy(model, None, [0, 1, 1]) == 2 / 3
+
+
 def test_a_class_absent_from_both_sides_is_left_out_and_one_never_hit_scores_zero():
     y, predicted = [0, 0, 1, 1], [0, 0, 1, 3]  # 2 is absent, 3 is only ever predicted
     expected = (1 + 2 / 3 + 0) / 3

@@ -221,9 +221,9 @@ def test_a_second_training_call_is_an_error(ops):
                 call()
             said.append(caught.value)
         model.predict(X)
-        return ops.sgd_epoch(*args)
+        return ops.train_epoch(*args)
 
-    both = types.SimpleNamespace(**{**vars(ops), "sgd_epoch": epoch_with_a_second_call})
+    both = types.SimpleNamespace(**{**vars(ops), "train_epoch": epoch_with_a_second_call})
     model, twin = make_model(both), make_model(ops)
     X, y = make_data(model.sizes)
     for m in (model, twin):

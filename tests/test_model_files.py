@@ -16,6 +16,7 @@ from fastmlp.export.safetensors import save_model
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_saved_model_is_loaded_as_it_was(ops, tmp_path, dtype):
     options = {"scale": 1 / 255, "image_shape": (2, 3), "class_names": ["a", "b", "ç"]}
+    options |= {"activation": "tanh", "init": "glorot_uniform"}
     model = make_model(ops, dtype=dtype, **options)
     X, y = make_data(model.sizes)
     train_by_steps(model, X, y, 10, 0.1)
@@ -23,6 +24,7 @@ def test_a_saved_model_is_loaded_as_it_was(ops, tmp_path, dtype):
     loaded = MLP.load(tmp_path / "a", ops=ops)
     assert type(loaded) is MLP and loaded.ops is ops and loaded.dtype == dtype
     assert loaded.config() == model.config()
+    assert loaded.activations == ("tanh",) and loaded.init == "glorot_uniform"
     assert loaded.image_shape == (2, 3) and loaded.class_names == ("a", "b", "ç") and loaded.scale == 1 / 255
     assert bits(loaded) == bits(model)
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
@@ -37,6 +39,17 @@ def test_a_digits_classifier_is_loaded_as_one(ops, tmp_path):
     DigitsClassifier(hidden=(4,), seed=0, ops=ops).save(tmp_path / "m")
     loaded = DigitsClassifier.load(tmp_path / "m")
     assert type(loaded) is DigitsClassifier and loaded.ops is kernels and loaded.image_shape == (28, 28)
+
+
+@pytest.mark.parametrize("sizes", [(6, 3), (6, 5, 3), (6, 5, 4, 3)], ids=str)
+def test_what_goes_without_saying_is_in_no_file(ops, tmp_path, sizes):
+    make_model(ops, sizes).save(tmp_path / "a")
+    n_hidden = len(sizes) - 2
+    make_model(ops, sizes, activation=["relu"] * n_hidden, init="he_normal").save(tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert b"activations" not in (tmp_path / "a").read_bytes()
+    loaded = MLP.load(tmp_path / "a")
+    assert loaded.activations == ("relu",) * n_hidden and loaded.init == "he_normal"
 
 
 def test_a_save_that_fails_leaves_the_old_file(ops, tmp_path):
@@ -74,11 +87,13 @@ COPIES = {
 
 @pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES)
 def test_copies_train_on_to_the_same_bits_alone(ops, duplicate):
-    model = DigitsClassifier(6, (5, 4), 3, seed=0, scale=0.5, class_names="abc", ops=ops)
+    options = {"activation": ["tanh", "gelu"], "init": "lecun_normal", "scale": 0.5, "class_names": "abc"}
+    model = DigitsClassifier(6, (5, 4), 3, seed=0, ops=ops, **options)
     X, y = make_data(model.sizes)
     fit(model, X, y, epochs=1, lr=0.1, seed=0)
     other = duplicate(model)
     assert type(other) is DigitsClassifier and other.ops is ops and other.config() == model.config()
+    assert other.activations == ("tanh", "gelu") and other.init == "lecun_normal"
     before = bits(model)
     fit(other, X, y, epochs=2, lr=0.1, seed=5)
     assert bits(model) == before
@@ -111,6 +126,7 @@ def test_old_pickles_load_and_train_on(ops):
     model = pickle.loads(zlib.decompress(base64.b64decode(PICKLES[ops.__name__])))
     assert type(model) is DigitsClassifier and model.ops is ops and model.dtype == np.float32
     assert model.sizes == (3, 2, 2) and model.scale == 0.5 and model.class_names == ("a", "b")
+    assert model.activations == ("relu",) and model.init == "he_normal"
     then = [0.12897933, -0.09056196, 0.53606343, 0.09054671, -0.42421168, 0.28521943, 0.02230572, 0.00289191]
     np.testing.assert_allclose([*model.get_weights()[0].ravel(), *model.get_weights()[1]], then, rtol=1e-5)
     X = [[2, 1, 1], [0, 0, 0], [0, 0, 0], [2, 1, 2], [1, 1, 2], [2, 1, 1]]

@@ -10,6 +10,13 @@ from ._workload import begin, normal, operation
 
 CALLS = 100  # of a sample
 LR = 2.0**-40  # moves nothing far, however often
+# kernels, how many arrays they keep, and their numbers after the rate
+STEPS = {
+    "sgd_step": (0, ()),
+    "momentum_step": (1, (0.9,)),
+    "adam_step": (2, (0.9, 0.999, 1e-8, 7)),
+    "ema_step": (0, ()),
+}
 
 
 class Sgd(Timed):
@@ -17,7 +24,7 @@ class Sgd(Timed):
     param_names = ["workload", "ops"]
 
     def setup(self, workload, ops=None):
-        self.pair = checked_pair(begin(workload))
+        self.pair = checked_pair("sgd_step", begin(workload))
 
     def time_100_calls(self, workload, ops):
         for _ in range(CALLS):
@@ -29,23 +36,28 @@ class Sgd(Timed):
 
 
 @functools.cache
-def checked_pair(workload):
+def checked_pair(name, workload):
     """Call of each back end, which have been compared with the reference in float64."""
     dtype = workload.dtype
+    n_kept, numbers = STEPS[name]
     pair = {}
     for ops in OPS:
-        step = operation(ops, "sgd_step")
+        step = operation(ops, name)
         w, dw = normal(dtype, workload.sizes, workload.sizes)
-        check(step, w, dw, f"{ops}.sgd_step")
-        pair[ops] = functools.partial(step, w, dw, dtype.type(LR))
+        kept = [np.zeros_like(w) for _ in range(n_kept)]
+        check(name, step, [w, dw, *kept], f"{ops}.{name}")
+        pair[ops] = functools.partial(step, w, dw, *kept, dtype.type(LR), *numbers)
         pair[ops]()
     return pair
 
 
-def check(step, start, dw, name, lr=0.125):
-    """Compare a large step with the reference in float64."""
-    w, expected, dw64 = start.copy(), start.astype(np.float64), dw.astype(np.float64)
-    step(w, dw, w.dtype.type(lr))
-    bound = step_bound(expected, dw64, lr, w.dtype)
-    operation("reference", "sgd_step")(expected, dw64, lr)
-    require_within(name, w, expected, bound)
+def check(name, step, arrays, label, lr=0.125):
+    """Compare a large step from nothing with the reference in float64."""
+    numbers = STEPS[name][1]
+    got, exact = [array.copy() for array in arrays], [array.astype(np.float64) for array in arrays]
+    step(*got, got[0].dtype.type(lr), *numbers)
+    operation("reference", name)(*exact, lr, *numbers)
+    # w and what moves it: four roundings more than the bound has, of the velocity or of Adam's means
+    moved = np.abs(arrays[0]) + np.abs(exact[0])
+    bound = step_bound(exact[0], exact[1], lr, got[0].dtype) + 16 * np.finfo(got[0].dtype).eps * moved
+    require_within(label, got[0], exact[0], bound)

@@ -58,7 +58,14 @@ def cases() -> list[Case]:
         layer("linear_backward", n_hidden, n_out),
         layer("linear_relu_backward", 1024, 1024, 256),
         layer("linear_relu_backward", n_in, n_hidden, first=True),
-        Case(f"sgd_step, {n_in} x {n_hidden}", optimizers.checked_pair, f"{n_in}-{n_hidden} float32"),
+        *(
+            Case(
+                f"{name}, {n_in} x {n_hidden}",
+                partial(optimizers.checked_pair, name),
+                f"{n_in}-{n_hidden} float32",
+            )
+            for name in optimizers.STEPS
+        ),
         Case(f"infer, {images}", partial(inference.checked_pair, rows=DIGITS), "784-128-10 mnist float32"),
         Case(f"scan, {images}", partial(scan.checked_pair, "scan", rows=DIGITS), f"{n_in} mnist"),
         Case(f"zero_masks, {images}", partial(scan.checked_pair, "zero_masks", rows=DIGITS), f"{n_in} mnist"),
@@ -88,7 +95,7 @@ def kernel_rows(plan: Plan) -> Iterator[Row]:
     """Race every kernel with its twin in float32."""
     loader = prepared(*load_mnist()[:2])
     ours, theirs = (epoch_timer(MLP(SIZES, seed=0, ops=ops), loader) for ops in (kernels, reference))
-    epoch = f"sgd_epoch, {len(loader.X):,} digits"
+    epoch = f"train_epoch, {len(loader.X):,} digits"
     timers: Timers = {}
     for case in cases():
         for n in THREADS:

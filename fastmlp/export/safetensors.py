@@ -12,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fastmlp.atomic import safe_write
+from fastmlp.config import ACTIVATIONS, DEFAULTS
+from fastmlp.init import INITS
 
 FORMAT = 1
 _CODES = {"float32": "F32", "float64": "F64"}  # the model's dtypes as safetensors spells them
@@ -23,7 +25,9 @@ def save_model(path: str | os.PathLike, config: dict[str, Any], weights: Sequenc
     Parameters
     ----------
     path : the file, replaced as a whole
-    config : class, sizes, dtype, scale, image_shape, class_names, as `MLP.config` returns them
+    config : class, sizes, dtype, scale, image_shape, class_names, activations, init, as `MLP.config` returns
+        them; activations and init are written where they are not relu and he_normal, which is what they are
+        in a file that does not have them
     weights : [W1, b1, W2, b2, ...], W (n_in, n_out) and b (n_out,), of the configured dtype
 
     Raises
@@ -31,8 +35,12 @@ def save_model(path: str | os.PathLike, config: dict[str, Any], weights: Sequenc
     ValueError
         a configuration or weights that `load_model` would refuse
     """
-    header = json.dumps({"format": FORMAT, **config}, sort_keys=True)
-    shapes = _shapes(_parse(path, header)["sizes"])
+    # checked as a reader would; what goes without saying is left out, so that older versions read it
+    checked = _parse(path, json.dumps({"format": FORMAT, **config}))
+    unsaid = _defaults(checked["sizes"])
+    said = {key: value for key, value in checked.items() if key not in unsaid or value != unsaid[key]}
+    header = json.dumps({"format": FORMAT, **said}, sort_keys=True)
+    shapes = _shapes(checked["sizes"])
     _require(len(weights) == len(shapes), path, f"{len(weights)} arrays of weights", f"{len(shapes)}")
     # safetensors writes strided arrays wrongly, without an error
     tensors = {name: np.ascontiguousarray(w) for name, w in zip(shapes, weights, strict=True)}
@@ -48,7 +56,7 @@ def load_model(path: str | os.PathLike) -> tuple[dict[str, Any], list[np.ndarray
 
     Returns
     -------
-    config : the configuration that was saved, lists as tuples
+    config : the configuration that was saved, lists as tuples, with activations and init in any case
     weights : [W1, b1, W2, b2, ...]
 
     Raises
@@ -94,10 +102,16 @@ def _parse(path: str | os.PathLike, header: Any) -> dict[str, Any]:
     _require(isinstance(config, dict), path, f"metadata {config}", "a configuration")
     found = config.pop("format", None)
     _require(found == FORMAT, path, f"format {found}", f"format {FORMAT}: update fastmlp?")
-    _require(set(config) == set(_RULES), path, f"configuration of {sorted(config)}", f"{sorted(_RULES)}")
+    found, expected = f"configuration of {sorted(config)}", f"{sorted(_RULES)}"
+    _require(set(_RULES) - set(DEFAULTS) <= set(config) <= set(_RULES), path, found, expected)
     for key, (holds, expected) in _RULES.items():
-        _require(holds(config), path, f"{key} {config[key]!r}", expected)
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+        _require(key not in config or holds(config), path, f"{key} {config.get(key)!r}", expected)
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    return _defaults(given["sizes"]) | given
+
+
+def _defaults(sizes: Sequence[int]) -> dict[str, Any]:
+    return DEFAULTS | {"activations": (DEFAULTS["activations"],) * (len(sizes) - 2)}
 
 
 def _is_list(values: Any, kind: type) -> bool:
@@ -128,6 +142,15 @@ _RULES: dict[str, tuple[Callable[[dict[str, Any]], bool], str]] = {
         ),
         "nothing, or a name for each class",
     ),
+    "activations": (
+        lambda c: (
+            _is_list(c["activations"], str)
+            and len(c["activations"]) == len(c["sizes"]) - 2
+            and set(c["activations"]) <= set(ACTIVATIONS)
+        ),
+        f"one for each hidden layer, of {', '.join(ACTIVATIONS)}",
+    ),
+    "init": (lambda c: isinstance(c["init"], str) and c["init"] in INITS, f"one of {', '.join(INITS)}"),
 }
 
 

@@ -1,9 +1,8 @@
-"""What is done with a batch: its data, all layers forward, the gradients and the step."""
+"""What is done with a batch: its data, all layers forward, and the gradients."""
 
 import numpy as np
 
 from .linear import linear_backward, linear_forward, linear_relu_backward, linear_relu_forward
-from .optimizers import sgd_step
 from .quiet import quiet
 
 
@@ -20,8 +19,9 @@ def forward(layers):
     linear_forward(layers[-1].x, layers[-1].w, layers[-1].b, layers[-1].y)
 
 
-def backward_and_step(layers, lr):
-    """Step each layer, from the last to the first, as soon as its gradients are there."""
+def backward(layers):
+    """Gradients of w and b of every layer, from the last to the first."""
+    gradients = []
     gradients_of_inputs = [None, *(layer.dy for layer in layers[:-1])]
     for layer, dx in reversed(list(zip(layers, gradients_of_inputs, strict=True))):
         w, b, x, y, dy = layer
@@ -30,5 +30,5 @@ def backward_and_step(layers, lr):
             linear_backward(x, w, dy, dx, dw, db)
         else:
             linear_relu_backward(x, w, y, dy, dx, dw, db)
-        sgd_step(w, dw, lr)
-        sgd_step(b, db, lr)
+        gradients.insert(0, (dw, db))
+    return gradients

@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp import schedules
 from fastmlp.data import DataLoader, Seed, epoch_order
 from fastmlp.model import MLP
+from fastmlp.optimizers import SGD, Adam, Rate
 
 UNSET: Any = object()  # so that an argument that a DataLoader already has cannot be given twice unnoticed
 
@@ -15,10 +17,13 @@ def train_epoch(
     model: MLP,
     X: ArrayLike | DataLoader,
     y: ArrayLike | None = None,
-    lr: float = 1e-3,
+    lr: Rate | None = None,
     batch_size: int = UNSET,
     shuffle: bool = UNSET,
     seed: Seed = UNSET,
+    *,
+    optimizer: SGD | Adam | None = None,
+    ema: float | None = None,
 ) -> float:
     """Train a model on every batch of a data set once.
 
@@ -27,11 +32,14 @@ def train_epoch(
     model : MLP
     X : (n, n_in) real numbers with y their labels; or a DataLoader, which is faster for many epochs
     y : (n,) integers or (n, n_classes) rows that sum to 1; not with a DataLoader
-    lr : learning rate
+    lr : learning rate of plain gradient descent, 1e-3: a number, a schedule of this call's steps, or a
+        function as an optimizer takes it; not with an optimizer
     batch_size : samples a batch, 128; not with a DataLoader
     shuffle : visit the samples in random order, True; not with a DataLoader
     seed : of that order: `default_rng(seed).permutation(n)`. The same number gives the same order at every
         call: for many epochs give [seed, epoch], or a DataLoader. Not with a DataLoader
+    optimizer : SGD or Adam; what it accumulates stays with the model and goes on from call to call
+    ema : decay, between 0 and 1, of an exponential moving average of the weights, which inference then uses
 
     Returns
     -------
@@ -49,9 +57,21 @@ def train_epoch(
         order = loader.next_order()
     else:
         order = epoch_order(len(loader.X), None if seed is UNSET else seed)
-    losses = np.full(len(loader), np.nan)
-    model.run_epoch(loader, order, lr, losses)
+    optimizer, losses = choose_optimizer(lr, optimizer), np.full(len(loader), np.nan)
+    rates = schedules.rates(optimizer, 0, len(losses), len(losses))
+    model.run_epoch(loader, order, rates, losses, optimizer, ema=ema)
     return total(losses)
+
+
+def choose_optimizer(lr: Rate | None, optimizer: SGD | Adam | None) -> SGD | Adam:
+    """Give the optimizer, or plain gradient descent at the rate lr, 1e-3 where nothing is given."""
+    if optimizer is None:
+        return SGD(1e-3 if lr is None else lr)
+    if lr is not None:
+        raise ValueError("lr cannot be given with an optimizer, which has its own")
+    if not isinstance(optimizer, SGD | Adam):
+        raise ValueError(f"optimizer is {optimizer!r}, expected fastmlp.SGD(…) or fastmlp.Adam(…)")
+    return optimizer
 
 
 def make_loader(X: Any, y: Any, batch_size: Any, shuffle: Any, seed: Any) -> DataLoader:

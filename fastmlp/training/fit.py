@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fastmlp import schedules
 from fastmlp.data import DataLoader, Seed
 from fastmlp.metrics import evaluate
 from fastmlp.model import MLP
+from fastmlp.optimizers import SGD, Adam, Rate
 
-from .epoch import UNSET, make_loader, total
+from .epoch import UNSET, choose_optimizer, make_loader, total
 from .history import History, Record
 from .progress import Bar
 
@@ -23,12 +25,14 @@ def fit(
     y: ArrayLike | None = None,
     *,
     epochs: int = 20,
-    lr: float | Callable[[int], float] = 1e-3,
+    lr: Rate | None = None,
+    optimizer: SGD | Adam | None = None,
     batch_size: int = UNSET,
     shuffle: bool = UNSET,
     seed: Seed = UNSET,
     validation_data: tuple[ArrayLike, ArrayLike] | None = None,
     score_train: bool = False,
+    ema: float | None = None,
     callbacks: Iterable[Callable[[Record], Any]] = (),
     progress: bool | Literal["auto"] = "auto",
 ) -> History:
@@ -38,10 +42,14 @@ def fit(
     ----------
     model, X, y, batch_size, shuffle : as for `train_epoch`
     epochs : number of epochs
-    lr : learning rate, or a function that gives it for each epoch from 0
+    lr : learning rate of plain gradient descent, 1e-3: a number, a schedule of the run's steps, or a function
+        of the epoch from 0, or of steps and total; not with an optimizer
+    optimizer : SGD or Adam; what it accumulates stays with the model and goes on from call to call
     seed : epoch e visits the samples in the order of the seed [seed, e]
     validation_data : (X_test, y_test), whose macro F1 score is taken after each epoch
     score_train : take the macro F1 score of the training data after each epoch
+    ema : decay, between 0 and 1, of an exponential moving average of the weights, which scores and inference
+        then use
     callbacks : functions called with each epoch's Record; one that returns True ends the run
     progress : show a bar on stderr; "auto" does where that is a terminal
 
@@ -59,6 +67,7 @@ def fit(
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
         raise ValueError(f"epochs is {epochs!r}, expected a whole number from 0 up")
+    optimizer = choose_optimizer(lr, optimizer)
     loader = make_loader(X, y, batch_size, shuffle, seed)
     model.check_loader(loader)
     test = None if validation_data is None else _make_test_loader(model, validation_data)
@@ -71,10 +80,11 @@ def fit(
             bar.start()
         for epoch in range(epochs):
             losses = np.full(len(loader), np.nan)
-            rate = lr(epoch) if callable(lr) else lr
+            n = len(losses)
+            rates = schedules.rates(optimizer, epoch * n, n, epochs * n, epoch)
             if bar:
                 bar.follow(losses)
-            seconds = _timed_epoch(model, loader, rate, losses, epoch)
+            seconds = _timed_epoch(epoch, model, loader, rates, losses, optimizer, ema)
             loss = total(losses)
             record = Record(
                 epoch=epoch,
@@ -109,10 +119,11 @@ def _is_true(answer: Any) -> bool:
     return answer is True or scalar and bool(answer)
 
 
-def _timed_epoch(model: MLP, loader: DataLoader, lr: float, losses: NDArray[Any], epoch: int) -> float:
+def _timed_epoch(epoch: int, model: MLP, loader: DataLoader, *args: Any) -> float:
+    *given, ema = args
     start = time.perf_counter()
     try:
-        model.run_epoch(loader, loader.next_order(), lr, losses)
+        model.run_epoch(loader, loader.next_order(), *given, ema=ema)
     except FloatingPointError as error:
         raise FloatingPointError(f"epoch {epoch}, {error}") from None
     return time.perf_counter() - start

@@ -58,6 +58,17 @@ def cast(typingctx, pointer, dtype):
     return result(pointer, dtype), generate
 
 
+@intrinsic
+def distance(typingctx, pointer, base):
+    """Elements from `base` on to where a pointer points."""
+
+    def generate(context, builder, signature, args):
+        places = [builder.ptrtoint(arg, I64) for arg in args]
+        return builder.sdiv(builder.sub(*places), I64(pointer.dtype.bitwidth // 8))
+
+    return types.intp(pointer, base), generate
+
+
 class Matrix(NamedTuple):
     """A matrix as one value in compiled code: element (i, j) is pointer[i * row + j * column].
 
@@ -113,6 +124,12 @@ def submatrix(typingctx, a, row, column):
         return builder.insert_value(whole, pointer, 0)
 
     return a(a, types.intp, types.intp), generate
+
+
+@kernel
+def moved(a, base, other):
+    """The matrix that lies from `other` on as `a` lies from `base` on."""
+    return Matrix(offset(other, distance(a.pointer, base)), a.row, a.column)
 
 
 @kernel

@@ -9,6 +9,7 @@ from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
 
 # A layer's record. Offsets and row lengths count elements of the model's dtype.
 _FIELDS = """n_in n_out w w_row b x x_row y y_row dy column_groups group_stride losses panels panel_size
+    gradients gradients_size
     row_indices feature_indices feature_indices_row sample_indices sample_indices_row"""
 LAYER = np.dtype([(name, np.int64) for name in _FIELDS.split()])
 
@@ -17,6 +18,8 @@ LINES_OF_A_GROUP, MOST_GROUPS = 4, 8
 LINE = 64  # bytes of a cache line, and of the widest vector: rows start on such boundaries
 # Rows of a panel of w.T, two vectors wide: 64 KiB at most.
 PANEL_ROWS = 512
+# Rows and vectors of a block of a weight gradient, which stays in the L1 cache until its weights are updated.
+GRADIENT_ROWS, GRADIENT_VECTORS = WORD, 4
 # Rows are shared out in multiples of this, the height of the tallest tile.
 SHARE_UNIT = 8
 
@@ -47,6 +50,8 @@ def plan(sizes, batch_size, dtype):
         sample_indices, sample_indices_row     int32, a row a group of features
         losses                                 batch_size float64
         panels, panel_size                     room for a transposed panel of w, one for each thread
+        gradients, gradients_size              room for a block of a weight gradient, one for each thread and
+                                               layer, since threads are not in the same layer at once
         All but widths and column_groups are offsets in the arena and, `_row` and the like, distances.
     size : elements of the arena, which must start on a 64-byte boundary
 
@@ -92,6 +97,10 @@ def plan(sizes, batch_size, dtype):
     table["x"][1:] = table["y"][:-1]
     table["panel_size"] = 2 * unit * min(PANEL_ROWS, max(map(row_of, sizes[2:]), default=0))
     table["panels"] = take(min(-(-batch_size // SHARE_UNIT), MOST_THREADS) * first["panel_size"])
+    table["gradients_size"] = GRADIENT_ROWS * GRADIENT_VECTORS * unit
+    for layer in table:
+        shares = -(-int(layer["n_in"]) // SHARE_UNIT) * layer["column_groups"]
+        layer["gradients"] = take(min(shares, MOST_THREADS) * layer["gradients_size"])
     return table, size
 
 
@@ -126,6 +135,12 @@ def outputs(memory, layer):
 def output_gradients(memory, layer):
     """Matrix of dy, (batch, n_out)."""
     return Matrix(offset(memory, layer.dy), layer.y_row, 1)
+
+
+@kernel
+def gradient_room(memory, layer, share):
+    """Pointer to room for a block of a weight gradient."""
+    return offset(memory, layer.gradients + share * layer.gradients_size)
 
 
 @kernel

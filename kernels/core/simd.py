@@ -146,6 +146,11 @@ def fused(builder, a, b, c):
     return _call(builder, "fma", a.type, [a, b, c], a.type)
 
 
+def unary(builder, name, *args):
+    """The LLVM intrinsic `name`, such as "fabs", "sqrt" or "copysign", of vectors of one type."""
+    return _call(builder, name, args[0].type, args, args[0].type)
+
+
 def _call(builder, name, vector, args, result, suffix=""):
     """Call the LLVM intrinsic `name` for this type of vector."""
     full = f"llvm.{name}.v{vector.count}f{8 * _bytes_of(vector.element)}{suffix}"
@@ -209,13 +214,49 @@ def _larger(builder, a, b):
     return _select(builder, "<", a, b, b, a)
 
 
+def _smaller(builder, a, b):
+    return _select(builder, ">", a, b, b, a)
+
+
+add = _elementwise("a + b", lambda builder, a, b: builder.fadd(a, b))
 sub = _elementwise("a - b", lambda builder, a, b: builder.fsub(a, b))
+mul = _elementwise("a * b", lambda builder, a, b: builder.fmul(a, b))
 div = _elementwise("a / b", lambda builder, a, b: builder.fdiv(a, b))
+add = _elementwise("a + b", lambda builder, a, b: builder.fadd(a, b))
+mul = _elementwise("a * b", lambda builder, a, b: builder.fmul(a, b))
 larger = _elementwise("the larger lanes; where one of both is NaN, those of a", _larger)
+smaller = _elementwise("the smaller lanes; where one of both is NaN, those of a", _smaller)
 where_positive = _elementwise(
     "b where a > 0, and 0 elsewhere",
     lambda builder, a, b: _select(builder, ">", a, constant(a.type, 0.0), b, constant(a.type, 0.0)),
 )
+
+
+@intrinsic
+def choose(typingctx, a, b, c):
+    """`b` where a > 0, and c elsewhere."""
+
+    def generate(context, builder, signature, args):
+        return _select(builder, ">", args[0], constant(args[0].type, 0.0), *args[1:])
+
+    return a(a, b, c), generate
+
+
+@intrinsic
+def sqrt(typingctx, a):
+    """Square root."""
+    return a(a), lambda context, builder, signature, args: unary(builder, "sqrt", args[0])
+
+
+@intrinsic
+def filled(typingctx, like, scalar):
+    """Vector as wide as `like` whose lanes all equal the scalar, in its dtype."""
+
+    def generate(context, builder, signature, args):
+        number = context.cast(builder, args[1], scalar, like.dtype)
+        return broadcast(builder, number, args[0].type.count)
+
+    return like(like, scalar), generate
 
 
 @intrinsic
@@ -226,6 +267,14 @@ def fma(typingctx, a, b, c):
         return fused(builder, *args)
 
     return a(a, b, c), generate
+
+
+@intrinsic
+def sqrt(typingctx, a):
+    """Square root, correctly rounded."""
+    return a(a), lambda context, builder, signature, args: _call(
+        builder, "sqrt", args[0].type, [args[0]], args[0].type
+    )
 
 
 @intrinsic

@@ -20,6 +20,8 @@ CONFIG = {
     "scale": 1 / 255,
     "image_shape": (2, 3),
     "class_names": ("a", "b", "ç"),
+    "activations": ("tanh",),
+    "init": "glorot_uniform",
 }
 
 
@@ -71,6 +73,50 @@ def test_old_files_load_and_are_what_is_written(tmp_path):
     assert again.read_bytes() == path.read_bytes()
 
 
+def header_of(path):
+    """The JSON that a model file has in its metadata."""
+    whole = path.read_bytes()
+    end = 8 + int.from_bytes(whole[:8], "little")
+    return json.loads(json.loads(whole[8:end])["__metadata__"]["fastmlp"])
+
+
+# As version 0.1 wrote it, which knew neither activations nor init.
+OLD_HEADER = (
+    '{"class": "DigitsClassifier", "class_names": null, "dtype": "float32", "format": 1, '
+    '"image_shape": [2, 3], "scale": 0.00392156862745098, "sizes": [6, 4, 3]}'
+)
+
+
+def test_a_header_without_activations_and_init_is_of_relu_and_he_normal(tmp_path):
+    write_raw(tmp_path / "old", metadata={"fastmlp": OLD_HEADER})
+    config, weights = load_model(tmp_path / "old")
+    assert config["activations"] == ("relu",) and config["init"] == "he_normal"
+    model = MLP.load(tmp_path / "old")
+    assert model.activations == ("relu",) and model.init == "he_normal"
+    model.save(tmp_path / "a")
+    save_model(tmp_path / "b", config, weights)
+    assert header_of(tmp_path / "a") == header_of(tmp_path / "b") == json.loads(OLD_HEADER)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, {"activations": ["tanh"], "init": "glorot_uniform"}),
+        ({"init": "he_normal"}, {"activations": ["tanh"]}),
+        ({"activations": ["relu"]}, {"init": "glorot_uniform"}),
+        ({"activations": ["relu"], "init": "he_normal"}, {}),
+    ],
+)
+def test_a_header_says_what_is_not_the_default(tmp_path, changed, said):
+    config = {**CONFIG, **changed}
+    write_raw(tmp_path / "all", {"format": 1, **config})  # may be said all the same
+    save_model(tmp_path / "m", *load_model(tmp_path / "all"))
+    header = header_of(tmp_path / "m")
+    assert {key: header[key] for key in ("activations", "init") if key in header} == said
+    assert load_model(tmp_path / "m")[0] == {**config, "activations": tuple(config["activations"])}
+
+
 def test_the_same_model_gives_the_same_bytes(tmp_path):
     save_model(tmp_path / "a", CONFIG, make_weights())
     backwards = dict(reversed(CONFIG.items()))
@@ -85,7 +131,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
 
 
 def test_many_layers_keep_their_order(tmp_path):
-    config = {**CONFIG, "sizes": (6, *range(7, 19), 3)}
+    config = {**CONFIG, "sizes": (6, *range(7, 19), 3), "activations": ("tanh", "relu") * 6}
     weights = make_weights(sizes=config["sizes"])
     save_model(tmp_path / "m", config, weights)
     assert [w.shape for w in load_model(tmp_path / "m")[1]] == [w.shape for w in weights]
@@ -143,6 +189,10 @@ def test_foreign_files_are_refused(tmp_path, content):
         ("scale", None), ("scale", "1"), ("scale", True), ("scale", float("nan")), ("scale", float("inf")),
         ("image_shape", [2, 2]), ("image_shape", 6), ("image_shape", [-2, -3]), ("image_shape", [6.0]),
         ("class_names", ["a"]), ("class_names", [1, 2, 3]), ("class_names", "abc"),
+        ("activations", None), ("activations", "tanh"), ("activations", []), ("activations", ["tanh"] * 2),
+        ("activations", ["tanhh"]), ("activations", ["ReLU"]), ("activations", [2]),
+        ("activations", [["tanh"]]),
+        ("init", None), ("init", "he"), ("init", 1), ("init", ["he_normal"]),
         ("format", 2), ("format", None),
     ],
 )  # fmt: skip

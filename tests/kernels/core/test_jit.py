@@ -222,7 +222,7 @@ import arenas
 from fastmlp.kernels import epoch
 x, labels = arenas.draw(9, (20, 40, 3))
 arenas.Network((20, 40, 3), 9).train(x, labels)
-(assembly,) = epoch._sgd_epoch.dispatcher.inspect_asm().values()
+(assembly,) = epoch._train_epoch.dispatcher.inspect_asm().values()
 print(assembly)
 """
 FRAMES = """
@@ -236,7 +236,7 @@ network = arenas.Network((20, 40, 30, 3), 9)
 network.train(x, labels)
 network.infer(x)
 kernels.linear_backward(*(np.ones((9, 9), np.float32) for _ in range(5)), np.ones(9, np.float32))
-for entry in (epoch._sgd_epoch, inference._infer, linear._linear_backward):
+for entry in (epoch._train_epoch, inference._infer, linear._linear_backward):
     (assembly,) = entry.dispatcher.inspect_asm().values()
     print(sum(int(size) for size in re.findall(r"sub[ql]?\\s+\\$(\\d+), %rsp", assembly)))
 """

@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from optimizing import nothing_kept, numbers
 from trees import copy_tree, edit, python
 
 from fastmlp import kernels
@@ -118,7 +119,7 @@ def test_code_stays_in_its_folder_whatever_place_numba_is_told(tmp_path):
 
 def test_processors_that_share_a_folder_have_files_of_their_own(monkeypatch, tmp_path):
     monkeypatch.setattr(jit, "code_folder", lambda: tmp_path)
-    body, names = optimizers._sgd_step.dispatcher.py_func, set()
+    body, names = optimizers._optimizer_step.dispatcher.py_func, set()
     for processor in ("znver3", "icelake-server"):
         monkeypatch.setattr(jit.machine, "processor", lambda name=processor: name)
         names.add(jit._Cache(body, ())._cache_file._index_name)
@@ -135,7 +136,9 @@ def test_numbers_of_python_and_of_numpy_have_one_variant():
         rows, stop, losses = np.arange(2), np.zeros(1, np.int64), np.zeros(1)
         masks, labels = np.empty((0, 0), np.uint64), np.zeros(2, np.int64)
         data = x, labels, rows, batch_size
-        assert kernels.sgd_epoch(np.zeros(size + 8), table, *data, 0.1, 1.0, masks, stop, losses) == 1
+        of_step, kept = numbers(0.1, 1, 1), nothing_kept(np.float64)
+        rest = 1.0, masks, stop, losses
+        assert kernels.train_epoch(np.zeros(size + 8), table, kept, *data, *of_step, *rest) == 1
 
 
 SMALL_FILES = """

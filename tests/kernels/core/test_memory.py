@@ -30,7 +30,16 @@ def test_nothing_overlaps(sizes, dtype, batch):
     depth = min(memory.PANEL_ROWS, max(sizes[2:], default=0))
     panels = min(-(-batch // memory.SHARE_UNIT), memory.MOST_THREADS) * table["panel_size"][0]
     assert table["panel_size"][0] * np.dtype(dtype).itemsize >= 2 * 64 * depth
-    assert table["panels"][0] + panels == size
+    room = memory.GRADIENT_ROWS * memory.GRADIENT_VECTORS * 64 // np.dtype(dtype).itemsize
+    assert table["panels"][0] + panels == table["gradients"][0] and set(table["gradients_size"]) == {room}
+    for n_in, groups, first, end in zip(
+        table["n_in"],
+        table["column_groups"],
+        table["gradients"],
+        [*table["gradients"][1:], size],
+        strict=True,
+    ):
+        assert end - first == room * min(-(-n_in // memory.SHARE_UNIT) * groups, memory.MOST_THREADS)
 
 
 @CASES

@@ -1,0 +1,126 @@
+"""Steps of an optimizer: what training keeps beside the weights, and what the operations are told."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .ops import Operations
+from .optimizers import SGD, Adam
+from .parameters import Arena, aligned_zeros
+
+_Array = NDArray[Any]
+
+# what the operations take of an optimizer
+_RECORD = np.dtype(
+    [("kind", np.int64), ("steps", np.int64)]
+    + [(name, np.float64) for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema")]
+)
+_KINDS = ("sgd", "momentum", "nesterov", "adam")
+
+
+class Kept:
+    """What training keeps beside the weights, in their layout: the optimizer's state, and an average of them.
+
+    Attributes
+    ----------
+    family : "adam", "momentum" or "sgd", whose state it is; None before the first step
+    steps : taken by that optimizer
+    rows : (n_kept, size) velocity, or Adam's m and v, then the average where there is one
+    has_average : whether it is there
+    """
+
+    ROWS = {None: 0, "sgd": 0, "momentum": 1, "adam": 2}
+
+    def __init__(self, arena: Arena) -> None:
+        self._arena = arena
+        self.family: str | None = None
+        self.steps, self.has_average = 0, False
+        self.rows: _Array = np.zeros((0, 0), arena.block.dtype)
+
+    def begin(self, family: str | None, averaged: bool) -> None:
+        """Have what this family of optimizers keeps, as it was or zeros; an average begins as the weights."""
+        kept, same = self.ROWS[family], self.family == family
+        if same and self.has_average == averaged:
+            return
+        block = self._arena.block
+        rows = aligned_zeros((kept + averaged) * len(block), block.dtype).reshape(kept + averaged, len(block))
+        if same:
+            rows[:kept] = self.rows[:kept]
+        else:
+            self.family, self.steps = family, 0
+        if averaged:
+            rows[-1] = block
+        self.rows, self.has_average = rows, averaged
+
+    @property
+    def average(self) -> _Array:
+        """The average's numbers, in the layout of the arena's block."""
+        return self.rows[-1]
+
+    def matrices(self, row: int) -> list[tuple[_Array, _Array]]:
+        """View a row's numbers as the arena views w and b of every layer."""
+        return self._arena.pairs(self.rows[row])
+
+    def read(self) -> dict[str, Any]:
+        """Copy all of it into plain arrays."""
+        rows = [self._arena.read(row) for row in self.rows]
+        average = rows.pop() if self.has_average else None
+        return {"optimizer": self.family, "steps": self.steps, "state": rows, "average": average}
+
+    def write(self, kept: dict[str, Any]) -> None:
+        """Take over what `read` gave."""
+        average = [] if kept["average"] is None else [kept["average"]]
+        self.begin(None, False)
+        self.begin(kept["optimizer"], bool(average))
+        self.steps = kept["steps"]
+        for row, arrays in enumerate([*kept["state"], *average]):
+            targets = [array for pair in self.matrices(row) for array in pair]
+            for target, array in zip(targets, arrays, strict=True):
+                target[...] = array
+
+
+def family_of(optimizer: SGD | Adam) -> str:
+    """Name those that go on from each other's state: a velocity serves with Nesterov and without."""
+    return "momentum" if optimizer.kind == "nesterov" else optimizer.kind
+
+
+def rate_factors(optimizer: SGD | Adam, n_layers: int) -> NDArray[np.float64]:
+    """Factors of the learning rate, (n_layers, 2): of a layer's weights, and of its biases."""
+    of_layers = np.ones(n_layers) if optimizer.layer_lr is None else np.array(optimizer.layer_lr, np.float64)
+    return np.column_stack([of_layers, of_layers * optimizer.bias_lr])
+
+
+def optimizer_record(optimizer: SGD | Adam, steps: int, ema: float | None) -> _Array:
+    """Make the record of an optimizer's numbers that `train_epoch` takes."""
+    record = np.zeros(1, _RECORD)
+    record["kind"], record["steps"], record["ema"] = _KINDS.index(optimizer.kind), steps, ema or 0
+    record["l2"], record["weight_decay"] = optimizer.l2, optimizer.weight_decay
+    if isinstance(optimizer, Adam):
+        record["beta_1"], record["beta_2"] = optimizer.beta_1, optimizer.beta_2
+        record["epsilon"] = optimizer.epsilon
+    return record
+
+
+def take_step(
+    ops: Operations, arena: Arena, kept: Kept, optimizer: SGD | Adam, rates: _Array, total_weight: float
+) -> None:
+    """Step every parameter by the gradients in the arena, as `train_epoch` does; no average is moved."""
+    kept.steps += 1
+    lr, momentum = rates.tolist()
+    rows = [kept.matrices(row) for row in range(len(kept.rows))]
+    factors = rate_factors(optimizer, len(arena.parameters())).tolist()
+    layers = zip(arena.parameters(), arena.gradients(), *rows, strict=True)
+    for pairs, of_layer in zip(layers, factors, strict=True):
+        penalties = optimizer.l2 / total_weight, optimizer.weight_decay
+        arrays = zip(*pairs, strict=True)
+        for factor, (w, dw, *state), given in zip(of_layer, arrays, (penalties, (0.0, 0.0)), strict=True):
+            if isinstance(optimizer, Adam):
+                m, v = state
+                numbers = optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, kept.steps
+                ops.adam_step(w, dw, m, v, lr * factor, *numbers, *given)
+            elif state:
+                nesterov = optimizer.kind == "nesterov"
+                ops.momentum_step(w, dw, state[0], lr * factor, momentum, nesterov, *given)
+            else:
+                ops.sgd_step(w, dw, lr * factor, *given)

@@ -1,0 +1,93 @@
+"""What a model has learnt: its weights, and what training keeps beside them, one call at a time."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from . import checks
+from .config import Config, Configured
+from .ops import Operations, check_ops
+from .parameters import Arena
+from .steps import Kept
+
+
+class Weighted(Configured):
+    """The part of a model that holds its weights."""
+
+    def _set_up(self, config: Config, ops: Operations) -> None:
+        """Make parameters, all zero."""
+        self._config, self._ops = config, check_ops(ops)
+        self._scale = config.dtype.type(config.scale)
+        self._arena = Arena(self._ops, config.sizes, config.dtype)
+        self._kept = Kept(self._arena)
+        self._lock = threading.Lock()
+        self._forward_rows = 0  # rows of the forward pass that backward may follow; 0: none
+        self._gradient_rows = 0  # rows that the gradients for a step are of
+
+    def _alone(self) -> threading.Lock:
+        """Give the lock of a training call; a second call is an error, not a wait."""
+        if self._lock.locked():
+            raise RuntimeError("this model is being trained by another call; train a copy, or wait for it")
+        return self._lock
+
+    @property
+    def _parameters(self) -> NDArray[Any]:
+        """What inference reads: the average of the weights where there is one."""
+        return self._kept.average if self._kept.has_average else self._arena.memory
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """Copy the parameters: [W1, b1, W2, b2, …], W (n_in, n_out) and b (n_out,).
+
+        Where training keeps an average of the weights, it is the average.
+        """
+        return self._arena.read(self._parameters)
+
+    def raw_weights(self) -> list[NDArray[Any]]:
+        """Copy the parameters that training goes on from, in the order of `get_weights`."""
+        return self._arena.read(self._arena.block)
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Take over parameters in the order of `get_weights`; they are copied, and an average is dropped.
+
+        Raises
+        ------
+        ValueError
+            Their number, a shape or a value does not fit; then the model is as before.
+        """
+        checked = checks.check_weights(weights, self._arena.shapes, self.dtype)
+        with self._alone():
+            self._forward_rows = self._gradient_rows = 0
+            self._kept.begin(self._kept.family, False)
+            self._arena.write(checked)
+
+    def get_state(self) -> dict[str, Any]:
+        """Copy what training needs beyond the weights.
+
+        Returns
+        -------
+        state : optimizer, the family whose state it is, or None; steps, taken by it; state, for each thing
+            that it accumulates a list of arrays in the order of `get_weights`; average, such a list or None;
+            weights, such a list of what training goes on from
+        """
+        return {**self._kept.read(), "weights": self.raw_weights()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over what `get_state` gave: training goes on to the same bits.
+
+        Raises
+        ------
+        ValueError
+            It is of another model, or a value is not finite; then the model is as before.
+        """
+        checked = checks.check_state(state, self._arena.shapes, self.dtype, self._kept.ROWS)
+        self.set_weights(checked["weights"])
+        with self._alone():
+            self._kept.write(checked)
+
+    def reset_optimizer(self) -> None:
+        """Forget what the optimizer has accumulated; an average of the weights stays."""
+        with self._alone():
+            average = self._kept.read()["average"]
+            self._kept.write({"optimizer": None, "steps": 0, "state": [], "average": average})
