@@ -24,7 +24,7 @@ from .metrics import accuracy, evaluate
 from .model import MLP, DigitsClassifier
 from .optimizers import SGD, Adam
 from .plotting import plot_training_results
-from .training import History, fit, train_epoch
+from .training import EarlyStopping, History, fit, train_epoch
 
 __all__ = [
     "MLP",
@@ -32,6 +32,7 @@ __all__ = [
     "Adam",
     "DataLoader",
     "DigitsClassifier",
+    "EarlyStopping",
     "History",
     "accuracy",
     "create_batches",

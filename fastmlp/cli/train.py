@@ -93,19 +93,28 @@ def train(args: argparse.Namespace) -> int:
     folder = _make_folder(args.out)
     try:
         model, loader = _prepare(args, data, folder, clock)
-        history = _fit(args, data, model, loader, clock)
+        try:
+            history = _fit(args, data, model, loader, clock)
+        except FloatingPointError as error:
+            if hasattr(error, "history"):  # the model has the weights of the last epoch that ended
+                _save(folder, model, error.history)
+            raise
     except BaseException:
         with contextlib.suppress(OSError):  # a folder that got nothing goes; rmdir leaves any other
             folder.rmdir()
         raise
     with clock.part("saving"):
-        model.save(folder / "model.safetensors")
-        history.to_csv(folder / "history.csv")
+        _save(folder, model, history)
     with clock.part("pictures"):
         _save_pictures(folder, history, model, data)
     ending = "Interrupted; saved" if history.interrupted else "Saved"
     _say(f"{clock}\n{ending} the model, its history and pictures in {folder}")
     return 130 if history.interrupted else 0
+
+
+def _save(folder: Path, model: MLP, history: History) -> None:
+    model.save(folder / "model.safetensors")
+    history.to_csv(folder / "history.csv")
 
 
 class _Data(NamedTuple):
@@ -219,8 +228,8 @@ def _fit(args: argparse.Namespace, data: _Data, model: MLP, loader: DataLoader, 
             score_train=True,
             callbacks=[after_epoch],
         )
-    except KeyboardInterrupt:
-        history = History(records, interrupted=True)
+    except KeyboardInterrupt as interrupt:
+        history = getattr(interrupt, "history", History(records, interrupted=True))
     clock.add("scoring", time.perf_counter() - start - sum(r.seconds for r in records))
     return history
 

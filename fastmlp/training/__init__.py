@@ -3,5 +3,6 @@
 from .epoch import train_epoch
 from .fit import fit
 from .history import History, Record
+from .stopping import EarlyStopping
 
-__all__ = ["History", "Record", "fit", "train_epoch"]
+__all__ = ["EarlyStopping", "History", "Record", "fit", "train_epoch"]

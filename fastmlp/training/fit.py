@@ -1,5 +1,6 @@
 """Many epochs of training, with scores, a history and a progress bar."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from fastmlp.optimizers import SGD, Adam, Rate
 from .epoch import UNSET, choose_optimizer, make_loader, total
 from .history import History, Record
 from .progress import Bar
+from .stopping import EarlyStopping, Watch, cross_entropy
 
 
 def fit(
@@ -32,6 +34,7 @@ def fit(
     seed: Seed = UNSET,
     validation_data: tuple[ArrayLike, ArrayLike] | None = None,
     score_train: bool = False,
+    early_stopping: EarlyStopping | None = None,
     ema: float | None = None,
     callbacks: Iterable[Callable[[Record], Any]] = (),
     progress: bool | Literal["auto"] = "auto",
@@ -46,8 +49,9 @@ def fit(
         of the epoch from 0, or of steps and total; not with an optimizer
     optimizer : SGD or Adam; what it accumulates stays with the model and goes on from call to call
     seed : epoch e visits the samples in the order of the seed [seed, e]
-    validation_data : (X_test, y_test), whose macro F1 score is taken after each epoch
-    score_train : take the macro F1 score of the training data after each epoch
+    validation_data : (X_test, y_test), whose loss and score, macro F1, are taken after each epoch
+    score_train : take the score of the training data after each epoch
+    early_stopping : EarlyStopping, which ends the run and says which weights it leaves
     ema : decay, between 0 and 1, of an exponential moving average of the weights, which scores and inference
         then use
     callbacks : functions called with each epoch's Record; one that returns True ends the run
@@ -55,8 +59,8 @@ def fit(
 
     Returns
     -------
-    History of the epochs that were completed. Ctrl-C ends the run after the current batch; then its
-    `interrupted` is True.
+    History of the epochs that were completed. However the run ends, the model holds the weights, and what
+    training keeps beside them, of the best epoch with early stopping, and of the last completed one without.
 
     Raises
     ------
@@ -64,6 +68,10 @@ def fit(
         An argument is bad, or the data does not fit the model.
     FloatingPointError
         A loss or a weight is not finite; the text names epoch and batch.
+    KeyboardInterrupt
+        Ctrl-C, after the current batch; the history's `interrupted` is True.
+
+    These, and errors of callbacks and scores, have the history so far as their attribute `history`.
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
         raise ValueError(f"epochs is {epochs!r}, expected a whole number from 0 up")
@@ -71,7 +79,10 @@ def fit(
     loader = make_loader(X, y, batch_size, shuffle, seed)
     model.check_loader(loader)
     test = None if validation_data is None else _make_test_loader(model, validation_data)
-    history = History()
+    if not isinstance(early_stopping, EarlyStopping | None):
+        raise ValueError(f"early_stopping is {early_stopping!r}, expected fastmlp.EarlyStopping(…) or None")
+    by_score = early_stopping is not None and early_stopping.monitor == "score" and test is None
+    history, watch, broken = History(), Watch(model, early_stopping), False
     callbacks = list(callbacks)
     shown, bar = _wants_bar(progress), None
     try:
@@ -86,22 +97,35 @@ def fit(
                 bar.follow(losses)
             seconds = _timed_epoch(epoch, model, loader, rates, losses, optimizer, ema)
             loss = total(losses)
+            of_train = evaluate(model, loader.X, loader.y) if score_train or by_score else None
+            of_test = evaluate(model, test.X, test.y) if test else None
             record = Record(
                 epoch=epoch,
                 loss=loss,
                 mean_loss=loss / len(losses),
-                f1_train=evaluate(model, loader.X, loader.y) if score_train else None,
-                f1_test=evaluate(model, test.X, test.y) if test else None,
+                f1_train=of_train,
+                f1_test=of_test,
                 seconds=seconds,
+                validation_loss=cross_entropy(model, test) if test else None,
+                score_train=of_train,
+                score_test=of_test,
+                rate=float(rates[-1, 0]),
             )
             history.records.append(record)
-            if any([_is_true(callback(record)) for callback in callbacks]):
+            stop = watch.ended(record)
+            if any([_is_true(callback(record)) for callback in callbacks]) or stop:
                 break
-    except KeyboardInterrupt:
-        history.interrupted = True
+    except BaseException as error:
+        broken = isinstance(error, KeyboardInterrupt | FloatingPointError)
+        history.interrupted = isinstance(error, KeyboardInterrupt)
+        with contextlib.suppress(AttributeError):  # an error of others that cannot be written to
+            error.history = history  # type: ignore[attr-defined]
+        raise
     finally:
         if bar:
             bar.close()
+        if history.records or broken:
+            watch.restore(broken)
     return history
 
 

@@ -18,13 +18,20 @@ class Record:
     f1_train: float | None
     f1_test: float | None
     seconds: float
+    validation_loss: float | None = None  # mean over the samples
+    score_train: float | None = None  # whatever `evaluate` gives; f1_* where that is F1
+    score_test: float | None = None
+    rate: float | None = None  # learning rate of the last step
 
     def __str__(self) -> str:
         """Give the line of an epoch: `[Epoch 00] loss: 964.216, f1 train: 0.807, f1 test: 0.808`."""
         parts = [f"[Epoch {self.epoch:02d}] loss: {self.loss:.3f}"]
-        for name, score in (("train", self.f1_train), ("test", self.f1_test)):
-            if score is not None:
-                parts.append(f"f1 {name}: {score:.3f}")
+        scores = ("train", self.f1_train, self.score_train), ("test", self.f1_test, self.score_test)
+        for name, f1, score in scores:
+            if f1 is not None:
+                parts.append(f"f1 {name}: {f1:.3f}")
+            elif score is not None:
+                parts.append(f"r2 {name}: {score:.3f}")
         return ", ".join(parts)
 
 

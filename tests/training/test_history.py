@@ -15,13 +15,18 @@ def test_a_record_prints_as_the_notebooks_line():
     assert str(Record(0, 964.2161, 2.05, 0.8071, 0.8079, 0.1)) == line
     assert str(Record(12, 1.5, 0.1, None, 0.5, 0.1)) == "[Epoch 12] loss: 1.500, f1 test: 0.500"
     assert str(Record(7, 1.5, 0.1, None, None, 0.1)) == "[Epoch 07] loss: 1.500"
+    assert (
+        str(Record(7, 1.5, 0.1, None, None, 0.1, score_test=0.5)) == "[Epoch 07] loss: 1.500, r2 test: 0.500"
+    )
 
 
 def test_a_history_is_written_as_csv(tmp_path):
     records = [Record(0, 1 / 3, 0.1, None, 0.5, 2.0), Record(1, 0.25, 0.05, 0.75, None, 1e-9)]
     History(records).to_csv(tmp_path / "h.csv")
     text = (tmp_path / "h.csv").read_text()
-    assert text.splitlines()[0] == "epoch,loss,mean_loss,f1_train,f1_test,seconds"
+    assert text.splitlines()[0] == (
+        "epoch,loss,mean_loss,f1_train,f1_test,seconds,validation_loss,score_train,score_test,rate"
+    )
     rows = list(csv.DictReader(text.splitlines()))
     back = [
         Record(int(row.pop("epoch")), **{k: float(v) if v else None for k, v in row.items()}) for row in rows

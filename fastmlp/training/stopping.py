@@ -1,0 +1,93 @@
+"""When a run ends early, and which of its weights it leaves."""
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from fastmlp.data import DataLoader
+from fastmlp.model import MLP
+
+from .history import Record
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """End a run whose monitored value no longer gets better.
+
+    Parameters
+    ----------
+    patience : epochs in a row, none better than the best by more than min_delta, after which the run ends
+    monitor : "loss" or "score", of the validation data where there are any, else of the training data;
+        "train_loss", always of the training data
+    min_delta : from 0 up
+    restore_best : leave the weights of the best epoch, however the run ends, not those of the last
+
+    Raises
+    ------
+    ValueError
+        A value is not of its kind.
+    """
+
+    patience: int = 10
+    monitor: Literal["loss", "score", "train_loss"] = "loss"
+    min_delta: float = 0.0
+    restore_best: bool = True
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.patience, int | np.integer) and not isinstance(self.patience, bool)
+        if not whole or self.patience < 1:
+            raise ValueError(f"patience is {self.patience!r}, expected a whole number from 1 up")
+        if self.monitor not in ("loss", "score", "train_loss"):
+            raise ValueError(f"monitor is {self.monitor!r}, expected 'loss', 'score' or 'train_loss'")
+        number = isinstance(self.min_delta, int | float) and not isinstance(self.min_delta, bool)
+        if not number or not 0 <= self.min_delta < math.inf:
+            raise ValueError(f"min_delta is {self.min_delta!r}, expected a finite number from 0 up")
+
+    def value(self, record: Record) -> float:
+        """Give what is monitored, the smaller the better."""
+        if self.monitor == "score":
+            score = record.score_train if record.score_test is None else record.score_test
+            return math.nan if score is None else -score
+        validated = self.monitor == "loss" and record.validation_loss is not None
+        return record.validation_loss if validated else record.mean_loss  # type: ignore[return-value]
+
+
+class Watch:
+    """Keeps the state of a model that its run is to leave, and counts the epochs since it got better."""
+
+    def __init__(self, model: MLP, stopping: EarlyStopping | None) -> None:
+        self._model, self._stopping = model, stopping
+        self._best, self._waited = math.inf, 0
+        self._kept, self._is_kept = model.get_state(), True
+
+    def ended(self, record: Record) -> bool:
+        """Look at an epoch that has ended; tell whether it is to be the last."""
+        stopping, better = self._stopping, True
+        if stopping:
+            value = stopping.value(record)
+            self._waited = 0 if value < self._best - stopping.min_delta else self._waited + 1
+            better = value < self._best
+            self._best = value if better else self._best
+        self._is_kept = better or not (stopping and stopping.restore_best)
+        if self._is_kept:
+            self._kept = self._model.get_state()
+        return stopping is not None and self._waited >= stopping.patience
+
+    def restore(self, broken: bool) -> None:
+        """Put the kept state back where a later one is in the model; broken: an epoch did not end."""
+        if broken or not self._is_kept:
+            with contextlib.suppress(ValueError):  # was not finite at the start
+                self._model.set_state(self._kept)
+
+
+def cross_entropy(model: MLP, loader: DataLoader) -> float:
+    """Mean cross-entropy of a data set in float64: log(sum(exp(z))) - z[label], or - sum(y * z) for rows."""
+    z, y = model.logits(loader.X).astype(np.float64), loader.y
+    z -= z.max(axis=1, keepdims=True)
+    z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
+    # 0 times an infinite logarithm is 0
+    chosen: Any = z[np.arange(len(y)), y] if y.ndim == 1 else np.where(y > 0, y * z, 0.0).sum(axis=1)
+    return -float(chosen.mean())

@@ -1,0 +1,116 @@
+"""Early stopping: what is monitored, when a run ends, and which weights it leaves."""
+
+import numpy as np
+import pytest
+from models import bits
+from runs import make_samples, make_small
+
+from fastmlp import EarlyStopping, fit, kernels
+from fastmlp.data import DataLoader
+from fastmlp.training import Record
+from fastmlp.training.stopping import Watch, cross_entropy
+
+
+def make_record(mean_loss, **options):
+    return Record(0, 1.0, mean_loss, None, None, 0.1, **options)
+
+
+def test_the_monitored_value():
+    record = make_record(1.0, validation_loss=2.0, score_train=0.3, score_test=0.4)
+    assert EarlyStopping().value(record) == 2.0
+    assert EarlyStopping(monitor="train_loss").value(record) == 1.0
+    assert EarlyStopping(monitor="score").value(record) == -0.4
+    record = make_record(1.0, score_train=0.3)
+    assert EarlyStopping().value(record) == 1.0
+    assert EarlyStopping(monitor="score").value(record) == -0.3
+
+
+@pytest.mark.parametrize(
+    ("losses", "min_delta", "ends"),
+    [
+        ([3, 2, 2, 2], 0, [0, 0, 0, 1]),
+        ([3, 4, 2, 4, 3], 0, [0, 0, 0, 0, 1]),
+        ([3, 2.75, 2.5], 0.5, [0, 0, 1]),
+        ([np.nan, np.nan], 0, [0, 1]),
+    ],
+)
+def test_patience(losses, min_delta, ends):
+    watch = Watch(make_small(kernels), EarlyStopping(2, min_delta=min_delta))
+    assert [watch.ended(make_record(loss)) for loss in losses] == ends
+
+
+@pytest.mark.parametrize("restore_best", [True, False])
+def test_the_weights_of_the_best_epoch_are_left(ops, restore_best):
+    X, y = make_samples()
+    rates, seen, model = [0.1, 0.1, 2.0, 2.0, 2.0], [], make_small(ops)
+    history = fit(
+        model,
+        X[:50],
+        y[:50],
+        epochs=5,
+        lr=rates.__getitem__,
+        seed=0,
+        validation_data=(X[50:], 2 - y[50:]),  # wrong labels: training makes it worse
+        early_stopping=EarlyStopping(2, restore_best=restore_best),
+        callbacks=[lambda record: seen.append(bits(model))],
+    )
+    best = int(np.argmin([record.validation_loss for record in history]))
+    assert len(history) < 5 and best < len(history) - 1
+    assert bits(model) == seen[best if restore_best else -1]
+    assert history[0].rate == 0.1 and history[0].score_test == history[0].f1_test
+
+
+def test_an_error_leaves_the_best_weights_too(ops):
+    X, y = make_samples()
+    seen, model = [], make_small(ops)
+
+    def fail(record):
+        seen.append((record.mean_loss, bits(model)))
+        if record.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(
+            model,
+            X,
+            y,
+            lr=[0.1, 0.1, 5.0, 0.0].__getitem__,
+            seed=0,
+            early_stopping=EarlyStopping(),
+            callbacks=[fail],
+        )
+    assert len(caught.value.history) == 4 and caught.value.history.interrupted
+    assert bits(model) == min(seen)[1]
+
+
+def test_a_score_of_training_is_taken_where_it_is_monitored():
+    history = fit(
+        make_small(kernels), *make_samples(), epochs=1, early_stopping=EarlyStopping(monitor="score")
+    )
+    assert history[0].score_train is not None
+
+
+def test_cross_entropy_of_labels_and_rows(ops):
+    X, y = make_samples()
+    model = make_small(ops)
+    p = model.predict_proba(X).astype(float)
+    expected = -np.log(p[np.arange(100), y]).mean()
+    np.testing.assert_allclose(cross_entropy(model, DataLoader(X, y)), expected, rtol=1e-5)
+    np.testing.assert_allclose(cross_entropy(model, DataLoader(X, np.eye(3)[y])), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"patience": 0}, "patience is 0"),
+        ({"patience": True}, "patience is True"),
+        ({"monitor": "f1"}, "monitor is 'f1'"),
+        ({"min_delta": -1}, "min_delta is -1"),
+        ({"min_delta": np.nan}, "min_delta is nan"),
+    ],
+)
+def test_bad_values_are_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        EarlyStopping(**options)
+    with pytest.raises(ValueError, match="early_stopping is 3"):
+        fit(make_small(kernels), *make_samples(), early_stopping=3)
