@@ -56,7 +56,7 @@ def plan(sizes, batch_size, dtype, activations=None):
         panels, panel_size                     room for a transposed panel of w, one for each thread
         gradients, gradients_size              room for a block of a weight gradient, one for each thread and
                                                layer, since threads are not in the same layer at once
-        All but widths, activation and column_groups are offsets in the arena and, `_row` and the like, distances.
+        All but widths, activation and column_groups are offsets in the arena and, `_row` and such, distances.
     size : elements of the arena, which must start on a 64-byte boundary
 
     Twin: `fastmlp.reference.plan`.
