@@ -236,3 +236,11 @@ def test_a_real_ctrl_c(data_folder, tmp_path):
     assert (process.returncode, "Traceback" in err) == (130, False)
     assert files(tmp_path / "run") == RUN_FILES
     assert len(records(tmp_path / "run")) >= 4
+
+
+@pytest.mark.parametrize("lr", ["1e30"])
+def test_divergence_saves_the_last_finite_weights(train, tmp_path, lr):
+    assert train(tmp_path / "run", "--lr", lr) == 1
+    assert files(tmp_path / "run") == {"model.safetensors", "history.csv"}
+    assert len(records(tmp_path / "run")) == 0
+    assert MLP.load(tmp_path / "run" / "model.safetensors").sizes == (30, 8, 3)
