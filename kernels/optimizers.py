@@ -33,7 +33,7 @@ def sgd_step(w, dw, lr, l2=0.0, weight_decay=0.0):
 
     Twin: `fastmlp.reference.sgd_step`.
     """
-    _step(w, dw, w, w, lr, 0.0, kind=SGD, l2=l2, weight_decay=weight_decay)
+    _step(w, dw, (w, w), lr, 0.0, SGD, l2, weight_decay)
 
 
 def momentum_step(w, dw, v, lr, momentum, nesterov=False, l2=0.0, weight_decay=0.0):
@@ -53,7 +53,7 @@ def momentum_step(w, dw, v, lr, momentum, nesterov=False, l2=0.0, weight_decay=0
     Twin: `fastmlp.reference.momentum_step`.
     """
     kind = NESTEROV if nesterov else MOMENTUM
-    _step(w, dw, v, w, lr, momentum, kind=kind, l2=l2, weight_decay=weight_decay)
+    _step(w, dw, (v, w), lr, momentum, kind, l2, weight_decay)
 
 
 def adam_step(w, dw, m, v, lr, beta_1, beta_2, epsilon, step, l2=0.0, weight_decay=0.0):
@@ -75,8 +75,8 @@ def adam_step(w, dw, m, v, lr, beta_1, beta_2, epsilon, step, l2=0.0, weight_dec
 
     Twin: `fastmlp.reference.adam_step`.
     """
-    numbers = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "l2": l2, "weight_decay": weight_decay}
-    _step(w, dw, m, v, lr, 0.0, kind=ADAM, steps=step - 1, **numbers)
+    means = beta_1, beta_2, epsilon
+    _step(w, dw, (m, v), lr, 0.0, ADAM, l2, weight_decay, count=step, means=means)
 
 
 def ema_step(average, w, decay):
@@ -97,11 +97,10 @@ def ema_step(average, w, decay):
     threads.parallel(_ema_step, n_threads, average, w, w.dtype.type(decay), w.dtype.type(1 - decay))
 
 
-def _step(w, dw, first, second, lr, momentum, **numbers):
-    optimizer = np.zeros(1, OPTIMIZER)
-    for name, number in numbers.items():
-        optimizer[name] = number
-    matrices = [array if array.ndim == 2 else array[None] for array in (w, dw, first, second)]
+def _step(w, dw, kept, lr, momentum, kind, *penalties, count=1, means=(0.0, 0.0, 0.0)):
+    # in one go: NumPy keeps something of every field that is set
+    optimizer = np.array([(kind, count - 1, *means, *penalties, 0.0)], OPTIMIZER)
+    matrices = [array if array.ndim == 2 else array[None] for array in (w, dw, *kept)]
     n_threads = threads.thread_count(8 * w.size)
     threads.parallel(_optimizer_step, n_threads, *matrices, optimizer, float(lr), float(momentum))
 
@@ -134,10 +133,7 @@ class Update(NamedTuple):
     kind: int
     rate: Any
     momentum: Any
-    beta_1: Any
-    rest_1: Any  # 1 - beta_1
-    beta_2: Any
-    rest_2: Any
+    means: Any  # Adam's beta_1 and beta_2, each with what it leaves
     epsilon: Any
     l2: Any
     shrink: Any  # factor of w that decoupled decay leaves
@@ -171,20 +167,14 @@ def update_of(numbers, step, lr, momentum, l2, weight_decay, like):
     rate = lr
     if numbers.kind == ADAM:
         rate = lr * np.sqrt(1 - _power(numbers.beta_2, step)) / (1 - _power(numbers.beta_1, step))
-    return Update(
-        numbers.kind,
-        convert(rate, like),
-        convert(momentum, like),
-        convert(numbers.beta_1, like),
-        convert(1 - numbers.beta_1, like),
-        convert(numbers.beta_2, like),
-        convert(1 - numbers.beta_2, like),
-        convert(numbers.epsilon, like),
-        convert(l2, like),
-        convert(1 - lr * weight_decay, like),
-        convert(numbers.ema, like),
-        convert(1 - numbers.ema, like),
+    rate, momentum, epsilon = convert(rate, like), convert(momentum, like), convert(numbers.epsilon, like)
+    means = (
+        (convert(numbers.beta_1, like), convert(1 - numbers.beta_1, like)),
+        (convert(numbers.beta_2, like), convert(1 - numbers.beta_2, like)),
     )
+    l2, shrink = convert(l2, like), convert(1 - lr * weight_decay, like)
+    ema, rest = convert(numbers.ema, like), convert(1 - numbers.ema, like)
+    return Update(numbers.kind, rate, momentum, means, epsilon, l2, shrink, ema, rest)
 
 
 class Step(NamedTuple):
@@ -260,9 +250,9 @@ def _update_vector(update, w, dw, first, second, average, column, count):
     if update.kind == SGD:
         new = fma(splat(-update.rate), g, shrunk)
     elif update.kind == ADAM:
-        second_now = offset(second, column)
-        m = fma(splat(update.beta_1), load(first_now, count), mul(splat(update.rest_1), g))
-        v = fma(splat(update.beta_2), load(second_now, count), mul(splat(update.rest_2), mul(g, g)))
+        second_now, (of_m, of_v) = offset(second, column), update.means
+        m = _mean(load(first_now, count), g, of_m[0], of_m[1])
+        v = _mean(load(second_now, count), mul(g, g), of_v[0], of_v[1])
         store(m, first_now, count)
         store(v, second_now, count)
         scale = add(sqrt(v), splat(update.epsilon))
@@ -280,5 +270,5 @@ def _update_vector(update, w, dw, first, second, average, column, count):
 
 @kernel
 def _mean(average, w, decay, rest):
-    """One vector of an exponential moving average."""
+    """One vector of a mean that forgets: decay * average + rest * w."""
     return fma(splat(decay), average, mul(splat(rest), w))

@@ -17,8 +17,8 @@ class Break(NamedTuple):
 BREAKS = {
     "the mask of ReLU off by its boundary": Break(
         "core/simd.py",
-        '_select(builder, ">", a, ',
-        '_select(builder, ">=", a, ',
+        'builder, a, b: _select(builder, ">", a, ',
+        'builder, a, b: _select(builder, ">=", a, ',
         "kernels/test_linear.py::test_relu_passes_nothing_where_its_output_is_zero[float32]",
     ),
     "a k loop one short": Break(

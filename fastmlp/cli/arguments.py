@@ -61,6 +61,14 @@ def positive(text: str) -> float:
     raise argparse.ArgumentTypeError(f"found {text!r}, expected a finite number above 0")
 
 
+def fraction(text: str) -> float:
+    """Read a number from 0 to below 1."""
+    with contextlib.suppress(ValueError):
+        if 0 <= (value := float(text)) < 1:
+            return value
+    raise argparse.ArgumentTypeError(f"found {text!r}, expected a number from 0 to below 1")
+
+
 def scale_factor(text: str) -> float:
     """Read a finite number above 0, or a fraction of two such as 1/255."""
     numerator, slash, denominator = text.partition("/")

@@ -16,14 +16,16 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.config import ACTIVATIONS
 from fastmlp.data import DataLoader, load_idx_dataset, load_mnist
 from fastmlp.kernels.core import machine
 from fastmlp.metrics import evaluate
 from fastmlp.model import MLP, DigitsClassifier
+from fastmlp.optimizers import SGD, Adam
 from fastmlp.plotting import plot_samples, plot_training_results, save_figure
-from fastmlp.training import History, Record, fit, train_epoch
+from fastmlp.training import EarlyStopping, History, Record, fit, train_epoch
 
-from .arguments import DATA, add_command, positive, scale_factor, whole_number
+from .arguments import DATA, add_command, fraction, positive, scale_factor, whole_number
 
 _FILES = ("model.safetensors", "history.csv", "training.png", "samples.png")
 
@@ -58,6 +60,32 @@ def add(commands: Any) -> None:
     )
     argument(
         "--lr", type=positive, default=0.001, metavar="RATE", help="learning rate (default: %(default)s)"
+    )
+    argument(
+        "--optimizer",
+        choices=("sgd", "adam"),
+        default="sgd",
+        help="how weights move; adam wants a learning rate around 0.001 (default: %(default)s)",
+    )
+    argument(
+        "--momentum",
+        type=fraction,
+        default=0.0,
+        metavar="M",
+        help="momentum of sgd, with Nesterov's look ahead, such as 0.9 (default: none)",
+    )
+    argument(
+        "--activation",
+        choices=ACTIVATIONS,
+        default="relu",
+        metavar="NAME",
+        help=f"of the hidden layers: {', '.join(ACTIVATIONS)} (default: %(default)s)",
+    )
+    argument(
+        "--patience",
+        type=count,
+        metavar="N",
+        help="end the run after N epochs without a smaller training loss, and keep the best weights",
     )
     argument(
         "--scale",
@@ -163,12 +191,14 @@ def _make_new_folder(path: Path) -> Path:
 
 
 def _prepare(args: argparse.Namespace, data: _Data, folder: Path, clock: _Clock) -> tuple[MLP, DataLoader]:
+    _optimizer(args)  # what cannot be shows now
     with clock.part("preparing"):
         machine.set_num_threads(args.threads)
         model = DigitsClassifier(
             data.X.shape[1],
             args.hidden,
             data.n_classes,
+            activation=args.activation,
             scale=args.scale,
             image_shape=data.image_shape,
             class_names=data.class_names,
@@ -187,9 +217,18 @@ def _describe(args: argparse.Namespace, data: _Data, model: MLP, folder: Path) -
         f"Training {sizes} ({model.n_parameters:,} parameters, {np.dtype(model.dtype)}) on {data.name}: "
         f"{len(data.X):,} training and {len(data.X_test):,} test images of {sides}, "
         f"{model.n_classes} classes\nepochs {args.epochs}, batch size {args.batch_size}, "
-        f"learning rate {args.lr:g}, scale {args.scale:g}, seed {args.seed}, "
+        f"{args.optimizer}{f' with momentum {args.momentum:g}' if args.momentum else ''}, "
+        f"{args.activation}, learning rate {args.lr:g}, scale {args.scale:g}, seed {args.seed}, "
         f"threads {machine.get_num_threads()}; saving in {folder}"
     )
+
+
+def _optimizer(args: argparse.Namespace) -> SGD | Adam:
+    if args.optimizer == "adam":
+        if args.momentum:
+            raise ValueError("--momentum goes with --optimizer sgd; adam has its own")
+        return Adam(args.lr)
+    return SGD(args.lr, momentum=args.momentum, nesterov=args.momentum > 0)
 
 
 def _load_kernels(model: MLP, data: _Data) -> None:
@@ -223,7 +262,8 @@ def _fit(args: argparse.Namespace, data: _Data, model: MLP, loader: DataLoader, 
             model,
             loader,
             epochs=args.epochs,
-            lr=args.lr,
+            optimizer=_optimizer(args),
+            early_stopping=EarlyStopping(args.patience, "train_loss") if args.patience else None,
             validation_data=(data.X_test, data.y_test),
             score_train=True,
             callbacks=[after_epoch],

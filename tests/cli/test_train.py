@@ -30,7 +30,10 @@ def test_it_prints_and_saves_a_run(train, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "Training 30-8-3 (275 parameters, float32)" in lines[0]
     assert "90 training and 30 test images of 6 x 5, 3 classes" in lines[0]
-    assert "epochs 3, batch size 10, learning rate 0.1, scale 0.00392157, seed 0, threads 1" in lines[1]
+    assert (
+        "epochs 3, batch size 10, sgd, relu, learning rate 0.1, scale 0.00392157, seed 0, threads 1"
+        in lines[1]
+    )
     score = r"f1 train: [01]\.\d{3}, f1 test: [01]\.\d{3}"
     assert re.fullmatch(rf"\[Untrained\] {score}", lines[2])
     for epoch in range(3):
@@ -165,13 +168,14 @@ def test_wrong_values_are_wrong_usage(tmp_path, monkeypatch, capsys, options, re
     assert not files(tmp_path)
 
 
-def test_failures_are_one_line_and_leave_nothing(train, tmp_path, error_line):
+def test_failures_are_one_line_and_leave_what_there_is(train, tmp_path, error_line):
     assert train(tmp_path / "run", data=tmp_path / "nowhere") == 1
     assert "nowhere" in error_line()
     assert train(tmp_path / "run", "--lr", "1e38") == 1
     error = error_line()
     assert "epoch 0" in error and "learning rate" in error
-    assert not files(tmp_path)
+    assert files(tmp_path / "run") == {"model.safetensors", "history.csv"}
+    assert not records(tmp_path / "run")
 
 
 def interrupt_after_the_first_epoch(real_fit):
@@ -244,3 +248,27 @@ def test_divergence_saves_the_last_finite_weights(train, tmp_path, lr):
     assert files(tmp_path / "run") == {"model.safetensors", "history.csv"}
     assert len(records(tmp_path / "run")) == 0
     assert MLP.load(tmp_path / "run" / "model.safetensors").sizes == (30, 8, 3)
+
+
+def test_it_trains_with_another_optimizer_and_activation(train, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert train(out, "--optimizer", "adam", "--lr", "0.01", "--activation", "gelu", "--epochs", "2") == 0
+    assert "adam, gelu, learning rate 0.01" in capsys.readouterr().out
+    assert MLP.load(out / "model.safetensors").activations == ("gelu",)
+    out = tmp_path / "other"
+    assert train(out, "--momentum", "0.9", "--patience", "1", "--epochs", "3") == 0
+    assert "sgd with momentum 0.9, relu" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--optimizer", "adam", "--momentum", "0.9"), "--momentum goes with --optimizer sgd"),
+        (("--momentum", "1"), "found '1', expected a number from 0 to below 1"),
+        (("--activation", "swish"), "invalid choice: 'swish'"),
+    ],
+)
+def test_what_goes_together_is_said(arguments, text, train, tmp_path, capsys):
+    assert train(tmp_path / "run", *arguments) in (1, 2)
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

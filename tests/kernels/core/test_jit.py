@@ -43,7 +43,7 @@ def test_an_edited_kernel_never_runs_its_old_code(tmp_path):
     value, compiled = step(tree=tree, cache=cache)
     assert value == -1 and compiled > 0
     assert step(tree=tree, cache=cache) == (-1, 0)
-    edit(tree / "kernels" / "optimizers.py", "fma(splat(-lr), ", "fma(splat(lr), ")
+    edit(tree / "kernels" / "optimizers.py", "fma(splat(-update.rate), g", "fma(splat(update.rate), g")
     value, compiled = step(tree=tree, cache=cache)
     assert value == 1 and compiled > 0
     # what the edited file is made of counts as well

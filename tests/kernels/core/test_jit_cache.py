@@ -23,7 +23,7 @@ with event.install_recorder("numba:compile") as compiled:
     kernels.sgd_step(w, np.ones_like(w), 1)
 print(w[0], len(compiled.buffer))
 """
-LOWER, HIGHER = "fma(splat(-lr), ", "fma(splat(lr), "
+LOWER, HIGHER = "fma(splat(-update.rate), g", "fma(splat(update.rate), g"
 
 
 def step(*dtype, code=STEP, **where):
