@@ -19,6 +19,7 @@ from fastmlp.cli.main import main
 from fastmlp.kernels.core import machine
 from fastmlp.metrics import evaluate
 from fastmlp.model import MLP
+from fastmlp.optimizers import SGD
 
 # trained before any test, so that none sees the kernels being compiled
 pytestmark = pytest.mark.usefixtures("model_path")
@@ -90,8 +91,8 @@ def test_every_option_reaches_the_run(data_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "fit", fit)
     options = "--hidden 4 5 --epochs 2 --batch-size 7 --lr 0.02 --scale 0.5 --threads 3 --seed 6".split()
     assert main(["train", "--data", str(data_folder), "--out", str(tmp_path / "run"), *options]) == 0
-    expected = {"epochs": 2, "lr": 0.02, "score_train": True, "sizes": (30, 4, 5, 3), "scale": 0.5}
-    expected |= {"batch_size": 7, "shuffle": True, "threads": 3}
+    expected = {"epochs": 2, "optimizer": SGD(0.02), "score_train": True, "sizes": (30, 4, 5, 3)}
+    expected |= {"batch_size": 7, "shuffle": True, "threads": 3, "scale": 0.5, "early_stopping": None}
     assert {name: seen[name] for name in expected} == expected
     np.testing.assert_array_equal(seen["weights"], MLP([30, 4, 5, 3], seed=6).get_weights()[0])
 
