@@ -273,7 +273,7 @@ def test_a_thousand_steps_keep_nothing(optimizer):
         model.backward()
         model.step(optimizer)
 
-    for _ in range(20):
+    for _ in range(700):  # until Python's free lists are full
         step()
     tracemalloc.start()
     for _ in range(50):
