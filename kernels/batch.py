@@ -202,7 +202,7 @@ def step_all(batch, step, thread, n_threads):
         if index == 0 and batch.masks.size:
             _indexed_step(batch, step, column, columns, thread, n_threads)
         elif first < last:
-            share = min(part, first // memory.SHARE_UNIT) * (n_threads // parts) + group
+            share = layer.column_groups + min(part, first // memory.SHARE_UNIT) * (n_threads // parts) + group
             update, room = (
                 layer_update(step, index, 0, n_rows, zero),
                 memory.gradient_room(arena, layer, share),
@@ -260,7 +260,7 @@ def _indexed_step(batch, step, column, columns, thread, n_threads):
     zeros, panel = Matrix(_wide_zeros(zero), 0, 0), INDEXED_WIDE * lanes(batch.arena)
     update = layer_update(step, 0, 0, batch.samples.size, zero)
     plain = is_plain(update)
-    room = memory.gradient_room(batch.arena, layer, thread)
+    room = memory.gradient_room(batch.arena, layer, layer.column_groups + thread)
     # panels outside, so that a panel of dy stays in the L1 cache
     for here in range(column, column + columns, panel):
         dy = submatrix(memory.output_gradients(batch.arena, layer), 0, here)

@@ -81,6 +81,22 @@ def test_the_same_bits_whatever_the_threads_and_the_skipping(optimizer, ema, thr
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("skip", ["on", "off"])
+def test_more_threads_than_a_layer_has_rows_to_share(skip, threads, monkeypatch):
+    """Then the thread of the biases is another than that of the first weights, at the same time."""
+    monkeypatch.setenv("FASTMLP_SKIP_ZEROS", skip)
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((640, 16)).astype(np.float32), rng.integers(3, size=640)
+    found = set()
+    for n in (1, *[16, 7, 4] * 5):
+        threads(n)
+        model = MLP([16, 16, 200, 9, 3], seed=1)
+        for _ in range(3):
+            train_epoch(model, X, y, batch_size=16, shuffle=False, optimizer=Adam(0.01))
+        found.add(bits(model))
+    assert len(found) == 1
+
+
 @EVERY
 def test_the_reference_trains_alike(optimizer):
     models = [make(np.float64, ops=ops) for ops in (kernels, reference)]

@@ -107,8 +107,10 @@ def plan(sizes, batch_size, dtype, activations=None):
     table["panels"] = take(min(-(-batch_size // SHARE_UNIT), MOST_THREADS) * first["panel_size"])
     table["gradients_size"] = GRADIENT_ROWS * GRADIENT_VECTORS * unit
     for layer in table:
+        # of biases first, one a group of columns: another thread may have the weights of the same rows
         shares = -(-int(layer["n_in"]) // SHARE_UNIT) * layer["column_groups"]
-        layer["gradients"] = take(min(shares, MOST_THREADS) * layer["gradients_size"])
+        rooms = layer["column_groups"] + min(shares, MOST_THREADS)
+        layer["gradients"] = take(rooms * layer["gradients_size"])
     return table, size
 
 

@@ -39,7 +39,8 @@ def test_nothing_overlaps(sizes, dtype, batch):
         [*table["gradients"][1:], size],
         strict=True,
     ):
-        assert end - first == room * min(-(-n_in // memory.SHARE_UNIT) * groups, memory.MOST_THREADS)
+        rooms = groups + min(-(-n_in // memory.SHARE_UNIT) * groups, memory.MOST_THREADS)
+        assert end - first == room * rooms
 
 
 @CASES
