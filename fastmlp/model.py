@@ -16,7 +16,7 @@ from .export import safetensors
 from .init import initial_weights
 from .ops import Operations
 from .optimizers import SGD, Adam
-from .steps import family_of, optimizer_record, rate_factors, take_step
+from .steps import family_of, rate_factors, settings_of, take_step
 from .weights import Weighted
 
 _PLAIN = SGD()
@@ -206,8 +206,9 @@ class MLP(Weighted):
             self._arena.reserve(batch_size)
             self._kept.begin(family_of(optimizer), ema is not None)
             memory, table, kept = self._arena.memory, self._arena.table, self._kept
-            numbers = optimizer_record(optimizer, kept.steps, ema), rates, rate_factors(optimizer, len(table))
-            data, stop = (X, loader.y, order, batch_size), np.zeros(1, np.int64)
+            settings = settings_of(optimizer, kept.steps, ema, 0.0)
+            numbers = settings, rates, rate_factors(optimizer, len(table))
+            data, stop = (X, loader.y, np.empty(0), order, batch_size), np.zeros(1, np.int64)
             done = self._ops.train_epoch(
                 memory, table, kept.rows, *data, *numbers, self._scale, loader.masks, stop, losses
             )

@@ -27,6 +27,7 @@ class Operations(Protocol):
         batch_size: int,
         dtype: DTypeLike,
         activations: Sequence[str] | None = None,
+        output: str = "softmax",
     ) -> tuple[_Array, int]:
         """Lay out parameters and workspaces in one array."""
 
@@ -72,9 +73,46 @@ class Operations(Protocol):
         """Give the gradients of `linear_activation_forward`; dy is consumed."""
 
     def softmax_cross_entropy(
-        self, logits: _Array, labels: _Array, dlogits: _Array, losses: NDArray[np.float64]
+        self,
+        logits: _Array,
+        labels: _Array,
+        dlogits: _Array,
+        losses: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None,
+        smoothing: float = 0.0,
     ) -> None:
-        """Give each row's loss, and the gradient of their mean."""
+        """Give each row's loss, and the gradient of their weighted mean."""
+
+    def logistic_cross_entropy(
+        self,
+        z: _Array,
+        targets: _Array,
+        dz: _Array,
+        losses: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None,
+        smoothing: float = 0.0,
+    ) -> None:
+        """Give the same of units that are labels of their own."""
+
+    def squared_error(
+        self,
+        z: _Array,
+        targets: _Array,
+        dz: _Array,
+        losses: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Give the same of half the squared error."""
+
+    def poisson_deviance(
+        self,
+        z: _Array,
+        targets: _Array,
+        dz: _Array,
+        losses: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Give the same of half the Poisson deviance of means exp(z)."""
 
     def sgd_step(self, w: _Array, dw: _Array, lr: Any, l2: Any = 0.0, weight_decay: Any = 0.0) -> None:
         """w = w - lr * dw, with decay."""
@@ -118,9 +156,10 @@ class Operations(Protocol):
         state: _Array,
         x: _Array,
         labels: _Array,
+        weights: NDArray[np.float64],
         order: NDArray[np.int64],
         batch_size: int,
-        optimizer: _Array,
+        settings: _Array,
         rates: NDArray[np.float64],
         factors: NDArray[np.float64],
         scale: Any,

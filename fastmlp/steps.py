@@ -11,10 +11,13 @@ from .parameters import Arena, aligned_zeros
 
 _Array = NDArray[Any]
 
-# what the operations take of an optimizer
+# what the operations take of an optimizer and a loss
 _RECORD = np.dtype(
     [("kind", np.int64), ("steps", np.int64)]
-    + [(name, np.float64) for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema")]
+    + [
+        (name, np.float64)
+        for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema", "smoothing")
+    ]
 )
 _KINDS = ("sgd", "momentum", "nesterov", "adam")
 
@@ -91,10 +94,11 @@ def rate_factors(optimizer: SGD | Adam, n_layers: int) -> NDArray[np.float64]:
     return np.column_stack([of_layers, of_layers * optimizer.bias_lr])
 
 
-def optimizer_record(optimizer: SGD | Adam, steps: int, ema: float | None) -> _Array:
-    """Make the record of an optimizer's numbers that `train_epoch` takes."""
+def settings_of(optimizer: SGD | Adam, steps: int, ema: float | None, smoothing: float) -> _Array:
+    """Make the record of an optimizer's numbers and the smoothing of labels that `train_epoch` takes."""
     record = np.zeros(1, _RECORD)
     record["kind"], record["steps"], record["ema"] = _KINDS.index(optimizer.kind), steps, ema or 0
+    record["smoothing"] = smoothing
     record["l2"], record["weight_decay"] = optimizer.l2, optimizer.weight_decay
     if isinstance(optimizer, Adam):
         record["beta_1"], record["beta_2"] = optimizer.beta_1, optimizer.beta_2

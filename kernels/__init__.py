@@ -14,7 +14,7 @@ from .linear import (
     linear_relu_backward,
     linear_relu_forward,
 )
-from .losses import softmax_cross_entropy
+from .losses import logistic_cross_entropy, poisson_deviance, softmax_cross_entropy, squared_error
 from .optimizers import adam_step, ema_step, momentum_step, sgd_step
 from .scan import scan, zero_masks
 
@@ -28,11 +28,14 @@ __all__ = [
     "linear_forward",
     "linear_relu_backward",
     "linear_relu_forward",
+    "logistic_cross_entropy",
     "momentum_step",
     "plan",
+    "poisson_deviance",
     "scan",
     "sgd_step",
     "softmax_cross_entropy",
+    "squared_error",
     "train_epoch",
     "zero_masks",
 ]

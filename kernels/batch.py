@@ -19,7 +19,7 @@ from .core.sparsity import BLOCK, FEATURES, SAMPLES, WORD, index_features, index
 from .core.threads import barrier, thread_range
 from .core.tile import INDEXED_WIDE, WIDE, indexed_product_step, product_step
 from .linear import forward_rows, indexed_forward_rows, input_gradient
-from .losses import exp_row, finish_row
+from .losses import loss_rows
 from .optimizers import Parameters, cleared, is_plain, layer_update, part, update_rows
 
 _wide_zeros = stack_of(INDEXED_WIDE)
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     arena: Any  # pointer to its first element
     table: Any  # of `plan`
     x: Any  # the data set
-    labels: Any
+    targets: Any  # labels and weights of its rows
     masks: Any  # of what is not zero in x, or empty
     scale: Any  # factor of x
     values: Any  # what each byte of x stands for
@@ -60,7 +60,7 @@ def load_batch(batch, thread, n_threads):
             prefetch_row(batch.x, batch.next_samples[row])
             if masks.size:
                 prefetch_row(masks, batch.next_samples[row])
-            prefetch_row(batch.labels, batch.next_samples[row])
+            prefetch_row(batch.targets.labels, batch.next_samples[row])
     if masks.size:
         features = submatrix(memory.feature_indices(own, layer), first // SAMPLES, 0)
         index_features(masks, samples, first, last, features)
@@ -114,13 +114,9 @@ def forward_backward(batch, row_losses, sync, thread, n_threads):
             _forward_part(batch, index, first, last - first, group * columns, columns)
         else:
             _first_forward_part(batch, group, first, last - first, columns)
-    top, n_classes = table[n_layers - 1], table[n_layers - 1].n_out
-    logits, dlogits = memory.outputs(arena, top), memory.output_gradients(arena, top)
-    for row in range(first, last):
-        row_losses[row] = exp_row(row_of(logits, row), row_of(dlogits, row), n_classes)
-    for row in range(first, last):
-        z, dz, sample = row_of(logits, row), row_of(dlogits, row), batch.samples[row]
-        row_losses[row] = finish_row(z, row_losses[row], batch.labels, sample, dz, n_classes, rows)
+    top = table[n_layers - 1]
+    logits, dlogits, share = memory.outputs(arena, top), memory.output_gradients(arena, top), (first, last)
+    loss_rows(top.output, logits, dlogits, batch.targets, share, top.n_out, row_losses)
     if first == last:  # no panel either: there are no more of them than shares
         return
     panel = offset(arena, top.panels + min(thread, first // memory.SHARE_UNIT) * top.panel_size)
@@ -204,7 +200,7 @@ def step_all(batch, step, thread, n_threads):
         elif first < last:
             share = layer.column_groups + min(part, first // memory.SHARE_UNIT) * (n_threads // parts) + group
             update, room = (
-                layer_update(step, index, 0, n_rows, zero),
+                layer_update(step, index, 0, zero),
                 memory.gradient_room(arena, layer, share),
             )
             w = layer_weights(batch, step, index, first, column)
@@ -216,7 +212,7 @@ def step_all(batch, step, thread, n_threads):
                 _step_blocks(update, w, x, dy, (last - first, columns, n_rows), zeros, room)
         if part == 0:
             update, room = (
-                layer_update(step, index, 1, n_rows, zero),
+                layer_update(step, index, 1, zero),
                 memory.gradient_room(arena, layer, group),
             )
             b = layer_biases(batch, step, index, column)
@@ -258,7 +254,7 @@ def _indexed_step(batch, step, column, columns, thread, n_threads):
     x, own = _gathered_columns(batch, group), _group_memory(batch, group)
     zero = convert(0.0, batch.arena[0])
     zeros, panel = Matrix(_wide_zeros(zero), 0, 0), INDEXED_WIDE * lanes(batch.arena)
-    update = layer_update(step, 0, 0, batch.samples.size, zero)
+    update = layer_update(step, 0, 0, zero)
     plain = is_plain(update)
     room = memory.gradient_room(batch.arena, layer, layer.column_groups + thread)
     # panels outside, so that a panel of dy stays in the L1 cache

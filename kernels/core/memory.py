@@ -9,10 +9,12 @@ from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
 
 # A layer's record. Offsets and row lengths count elements of the model's dtype.
 _FIELDS = """n_in n_out w w_row b x x_row y y_row dy column_groups group_stride losses panels panel_size
-    gradients gradients_size activation z
+    gradients gradients_size activation z output
     row_indices feature_indices feature_indices_row sample_indices sample_indices_row"""
 # Of hidden layers, by their number in a record; from `silu` on the derivative needs z, which is kept for it.
 ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
+# Of the last layer, each with its loss, by their number in its record.
+OUTPUTS = ("softmax", "logistic", "identity", "exp")
 LAYER = np.dtype([(name, np.int64) for name in _FIELDS.split()])
 
 # Cache lines of a row that a group of threads has to itself, at least, and groups of a layer, at most.
@@ -26,7 +28,7 @@ GRADIENT_ROWS, GRADIENT_VECTORS = WORD, 4
 SHARE_UNIT = 8
 
 
-def plan(sizes, batch_size, dtype, activations=None):
+def plan(sizes, batch_size, dtype, activations=None, output="softmax"):
     """Lay out parameters and workspaces of a multilayer perceptron in one array.
 
     Rows are padded to an odd number of cache lines, so that the rows of a panel spread over all sets of the
@@ -38,6 +40,7 @@ def plan(sizes, batch_size, dtype, activations=None):
     batch_size : rows of the workspaces
     dtype : float32 or float64
     activations : a name for each hidden layer, of ACTIVATIONS; None for relu in all
+    output : of the last layer, of OUTPUTS
 
     Returns
     -------
@@ -46,6 +49,7 @@ def plan(sizes, batch_size, dtype, activations=None):
         w, w_row, b                            parameters; they come first and do not depend on batch_size
         x, x_row, y, y_row, dy                 rows of a batch; x is y of the layer below; dy has rows as y
         activation, z                          place in ACTIVATIONS; rows as y: z where that is kept, else y
+        output                                 place in OUTPUTS, the same in every record
         column_groups                          parts that columns may be shared out in, to groups of threads
         group_stride                           from one group's data of a batch to the next one's: x of the
                                                first layer, row_indices, feature_indices and sample_indices
@@ -56,7 +60,8 @@ def plan(sizes, batch_size, dtype, activations=None):
         panels, panel_size                     room for a transposed panel of w, one for each thread
         gradients, gradients_size              room for a block of a weight gradient, one for each thread and
                                                layer, since threads are not in the same layer at once
-        All but widths, activation and column_groups are offsets in the arena and, `_row` and such, distances.
+        All but widths, activation, output and column_groups are offsets in the arena and, `_row` and such,
+        distances.
     size : elements of the arena, which must start on a 64-byte boundary
 
     Twin: `fastmlp.reference.plan`.
@@ -87,6 +92,7 @@ def plan(sizes, batch_size, dtype, activations=None):
     table["column_groups"][-1] = 1  # the loss needs whole rows
     kinds = ["relu"] * (len(table) - 1) if activations is None else activations
     table["activation"][:-1] = [ACTIVATIONS.index(name) for name in kinds]
+    table["output"] = OUTPUTS.index(output)
     n_words = -(-sizes[0] // WORD)
     table["feature_indices_row"] = -(-n_words // BLOCK) * BLOCK_ROW
     table["sample_indices_row"] = indices_row(batch_size)

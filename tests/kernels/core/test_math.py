@@ -32,8 +32,8 @@ def over(function):
     return call
 
 
-exp, expm1, tanh, logistic, erf = (
-    over(f) for f in (math.exp, math.expm1, math.tanh, math.logistic, math.erf)
+exp, expm1, tanh, logistic, erf, log1p = (
+    over(f) for f in (math.exp, math.expm1, math.tanh, math.logistic, math.erf, math.log1p)
 )
 ODD = pytest.mark.parametrize("function", [tanh, erf], ids=["tanh", "erf"])
 
@@ -54,8 +54,9 @@ BOUNDED = [
     (tanh, np.tanh, 4, {4: (-22, 22), 8: (-22, 22)}),
     (logistic, lambda x: 1 / (1 + np.exp(-x)), 3, {4: (-87.3, 40), 8: (-708.3, 40)}),
     (erf, true_erf, 5, {4: (-6.2, 6.2), 8: (-6.2, 6.2)}),
+    (log1p, np.log1p, 4, {4: (0, 1), 8: (0, 1)}),
 ]
-NAMES = ["exp", "expm1", "tanh", "logistic", "erf"]
+NAMES = ["exp", "expm1", "tanh", "logistic", "erf", "log1p"]
 
 
 def assert_units(function, true, n_units, x):
