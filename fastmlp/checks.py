@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .config import ACTIVATIONS, Config
+from .config import ACTIVATIONS, OUTPUTS, Config, n_classes
 from .data import DataLoader
 from .data.inputs import as_array, prepare_inputs, refuse_masked
-from .data.labels import prepare_labels
+from .data.labels import labels_for, prepare_labels, prepare_weights
 from .init import INITS
 from .ops import Operations
 from .optimizers import SGD, Adam
@@ -27,17 +27,19 @@ def check_config(
     image_shape: Sequence[int] | None,
     class_names: Sequence[str] | None,
     activation: str | Sequence[str],
+    output: str,
     init: str,
 ) -> Config:
     """Give a configuration of which everything holds that `MLP` says."""
-    widths, kind = _check_sizes(sizes), _check_dtype(dtype)
+    widths, kind, of = _check_sizes(sizes), _check_dtype(dtype), check_choice("output", output, OUTPUTS)
     return Config(
         widths,
         kind,
         _check_scale(scale, kind),
         _check_image_shape(image_shape, widths[0]),
-        _check_class_names(class_names, widths[-1]),
+        _check_class_names(class_names, n_classes(of, widths[-1])),
         _check_activations(activation, len(widths) - 2),
+        of,
         check_choice("init", init, INITS),
     )
 
@@ -147,29 +149,26 @@ def check_samples(X: ArrayLike, n_in: int, scale: Any, ops: Operations) -> NDArr
 
 
 def check_batch(
-    X: ArrayLike, y: ArrayLike, n_in: int, n_classes: int, scale: Any, ops: Operations
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Give a batch's inputs and labels as the kernels take them: at least one row."""
+    X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, config: Config, scale: Any, ops: Operations
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
+    """Give a batch's inputs, labels and weights as the kernels take them: at least one row."""
     inputs = prepare_inputs(X)
     if len(inputs) == 0:
         raise ValueError(f"X has shape {inputs.shape}: the batch is empty; give at least one row")
     labels = prepare_labels(y, len(inputs))
-    check_inputs(inputs, n_in, scale, ops)
-    if labels.ndim == 1:
-        _check_classes(None, int(labels.max()), n_classes)
-    else:
-        _check_classes(labels.shape[1], None, n_classes)
-    return inputs, labels
+    check_inputs(inputs, config.sizes[0], scale, ops)
+    labels = labels_for(labels, config.output, config.sizes[-1])
+    return inputs, labels, None if sample_weight is None else prepare_weights(sample_weight, len(inputs))
 
 
-def check_loader(loader: DataLoader, n_in: int, n_classes: int, scale: Any, ops: Operations) -> None:
+def check_loader(loader: DataLoader, config: Config, scale: Any, ops: Operations) -> None:
     """Compare what a loader knows of its data set, or finds out now, with what a model takes."""
     if not isinstance(loader, DataLoader):
         raise ValueError(f"loader is of type {type(loader).__name__}, expected a DataLoader")
     facts, _ = loader.prepare(ops)
-    _check_width(facts.n_features, n_in)
+    _check_width(facts.n_features, config.sizes[0])
     _check_values(facts.finite, facts.largest, scale)
-    _check_classes(facts.n_classes, facts.max_label, n_classes)
+    loader.labels_for(config.output, config.sizes[-1])
 
 
 def _check_width(n_features: int, n_in: int) -> None:
@@ -189,13 +188,16 @@ def _check_values(finite: bool, largest: float, scale: Any) -> None:
         )
 
 
-def _check_classes(n_columns: int | None, max_label: int | None, n_classes: int) -> None:
-    if n_columns is not None and n_columns != n_classes:
-        raise ValueError(f"y has {n_columns} columns, expected {n_classes}, the model's classes")
-    if max_label is not None and max_label >= n_classes:
-        raise ValueError(
-            f"y has the label {max_label}, expected 0 to {n_classes - 1}: the model has {n_classes} classes"
-        )
+def check_smoothing(smoothing: Any, output: str) -> float:
+    """Give the share of a label that goes to all classes alike: 0 to below 1, and 0 where there are none."""
+    is_number = isinstance(smoothing, int | float | np.floating | np.integer) and not isinstance(
+        smoothing, bool
+    )
+    if not is_number or not 0 <= smoothing < 1:
+        raise ValueError(f"label_smoothing is {smoothing!r}, expected a number from 0 to below 1")
+    if smoothing and output not in ("softmax", "logistic"):
+        raise ValueError(f"label_smoothing is {smoothing!r}, expected 0: {output} outputs have no classes")
+    return float(smoothing)
 
 
 def check_rates(rates: Any, n_batches: int, momentum: float, dtype: np.dtype[Any]) -> NDArray[np.float64]:

@@ -13,23 +13,29 @@ from . import checks, kernels, schedules
 from .config import DEFAULTS, Config
 from .data import DataLoader
 from .export import safetensors
+from .inference import Inference
 from .init import initial_weights
 from .ops import Operations
 from .optimizers import SGD, Adam
-from .steps import family_of, rate_factors, settings_of, take_step
-from .weights import Weighted
+from .steps import family_of, rate_factors, settings_of, steps_in, take_losses, take_step, weighted_mean
 
 _PLAIN = SGD()
+_NONE = np.empty(0)  # weights of rows
 
 
-class MLP(Weighted):
-    """A multilayer perceptron: linear layers with activations between them, softmax with cross-entropy last.
+class MLP(Inference):
+    """A multilayer perceptron: linear layers with activations between them, and an output with its loss.
 
     Parameters
     ----------
-    sizes : widths of the input, of each hidden layer and of the output (the number of classes)
+    sizes : widths of the input, of each hidden layer and of the output
     activation : of the hidden layers: identity, relu, tanh, logistic, leaky_relu, selu, silu, gelu or mish,
         or one of these for each hidden layer; saved
+    output : what the last layer's numbers mean, and the loss that training lessens; saved.
+        softmax: classes that exclude each other, with cross-entropy.
+        logistic: labels of their own, with binary cross-entropy; one unit for two classes.
+        identity: numbers to be predicted, with half the squared error.
+        exp: expected counts, with half the Poisson deviance.
     scale : factor that inputs are multiplied by, in training and in inference; saved with the model
     init : of the weights: he_normal, he_uniform, glorot_normal, glorot_uniform or lecun_normal; saved
     image_shape : (rows, columns) of the images that a row of X holds, where it holds images; saved
@@ -58,6 +64,7 @@ class MLP(Weighted):
         sizes: Sequence[int],
         *,
         activation: str | Sequence[str] = "relu",
+        output: str = "softmax",
         scale: float = 1.0,
         init: str = "he_normal",
         image_shape: Sequence[int] | None = None,
@@ -66,7 +73,7 @@ class MLP(Weighted):
         dtype: DTypeLike = np.float32,
         ops: Operations = kernels,
     ) -> None:
-        config = checks.check_config(sizes, dtype, scale, image_shape, class_names, activation, init)
+        config = checks.check_config(sizes, dtype, scale, image_shape, class_names, activation, output, init)
         self._set_up(config, ops)
         rng = np.random.default_rng(seed)
         self._arena.write(
@@ -76,22 +83,35 @@ class MLP(Weighted):
 
     # --- training, step by step --------------------------------------------------------------------------
 
-    def forward(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Run a batch through all layers and return its mean loss.
+    def forward(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        label_smoothing: float = 0.0,
+    ) -> float:
+        """Run a batch through all layers and return its mean loss, weighted where rows have weights.
 
         Parameters
         ----------
         X : (batch, n_in) real numbers
-        y : (batch,) integers from 0 to n_classes - 1, or (batch, n_classes) rows that sum to 1
+        y : for softmax (batch,) integers from 0 to n_classes - 1, or (batch, n_classes) rows that sum to 1;
+            for logistic (batch, n_out) numbers from 0 to 1; for identity (batch, n_out) numbers, for exp
+            none of them below 0; or (batch,) of these where n_out is 1
+        sample_weight : (batch,) weights of the rows, from 0 up; None for all 1
+        label_smoothing : share, from 0 to below 1, of each label that goes to all classes alike
 
         Raises
         ------
         ValueError
-            X or y does not fit the model.
+            X, y or sample_weight does not fit the model, or labels that are no classes are to be smoothed.
         FloatingPointError
             The loss is not finite: training has diverged.
         """
-        inputs, labels = checks.check_batch(X, y, self.n_in, self.n_classes, self._scale, self._ops)
+        smoothing = checks.check_smoothing(label_smoothing, self.output)
+        given = checks.check_batch(X, y, sample_weight, self._config, self._scale, self._ops)
+        inputs, labels, weights = given
         batch = len(inputs)
         with self._alone():
             self._forward_rows = self._gradient_rows = 0
@@ -101,10 +121,8 @@ class MLP(Weighted):
             for layer, name in zip(hidden, self.activations, strict=True):
                 self._ops.linear_activation_forward(layer.x, layer.w, layer.b, name, layer.z, layer.y)
             self._ops.linear_forward(last.x, last.w, last.b, last.y)
-            losses = np.empty(batch)
-            self._ops.softmax_cross_entropy(last.y, labels, last.dy, losses)
-            # one after the other, as an epoch adds them: np.sum would add in pairs
-            loss = float(np.add.accumulate(losses)[-1]) / batch
+            losses = take_losses(self._ops, self.output, last.y, labels, last.dy, weights, smoothing)
+            loss, self._total_weight = weighted_mean(losses, weights)
             if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss}; a smaller learning rate may help")
             self._forward_rows = batch
@@ -132,7 +150,7 @@ class MLP(Weighted):
             self._forward_rows, self._gradient_rows = 0, self._forward_rows
 
     def step(self, optimizer: SGD | Adam | float, total_steps: int | None = None) -> None:
-        """Move every parameter against its gradient.
+        """Move every parameter against its gradient; none where the weights of its rows summed to 0.
 
         Parameters
         ----------
@@ -152,11 +170,13 @@ class MLP(Weighted):
         with self._alone():
             if not self._gradient_rows:
                 raise RuntimeError("step follows a backward pass: call backward() first")
+            if not self._total_weight:
+                return
             steps = self._kept.steps if family_of(optimizer) == self._kept.family else 0
             given = schedules.rates(optimizer, steps, 1, total_steps)
             rates = checks.check_rates(given, 1, 0.0, self.dtype)[0]
             self._kept.begin(family_of(optimizer), False)
-            take_step(self._ops, self._arena, self._kept, optimizer, rates, self._gradient_rows)
+            take_step(self._ops, self._arena, self._kept, optimizer, rates, self._total_weight)
 
     # --- training, an epoch at once ----------------------------------------------------------------------
 
@@ -169,6 +189,7 @@ class MLP(Weighted):
         optimizer: SGD | Adam = _PLAIN,
         *,
         ema: float | None = None,
+        label_smoothing: float = 0.0,
     ) -> int:
         """Train on the samples of `order`, batch by batch; what `train_epoch` and `fit` call.
 
@@ -177,9 +198,11 @@ class MLP(Weighted):
         loader : the prepared data set
         order : int64 (n_samples,), rows of loader.X, at least one
         rates : learning rate; or float64 (n_batches, 2), the learning rate and the momentum of each step
-        losses : float64 (n_batches,), receives the mean loss of each batch as it is known
+        losses : float64 (n_batches,), receives each batch's weighted mean loss as it is known; 0 where the
+            weights sum to 0, and then the batch changes nothing
         optimizer : SGD or Adam, whose own lr is not looked at; what it accumulates stays with the model
         ema : decay of an exponential moving average of the weights, which inference then uses; None for none
+        label_smoothing : as for `forward`
 
         Returns
         -------
@@ -195,7 +218,11 @@ class MLP(Weighted):
             The model is training already.
         """
         self.check_loader(loader)
-        X = loader.X
+        X, weights, smoothing = (
+            loader.X,
+            loader.weights,
+            checks.check_smoothing(label_smoothing, self.output),
+        )
         order = checks.check_order(order, len(X))
         batch_size = min(loader.batch_size, len(order))
         losses = checks.check_losses(losses, -(-len(order) // batch_size), order)
@@ -206,13 +233,17 @@ class MLP(Weighted):
             self._arena.reserve(batch_size)
             self._kept.begin(family_of(optimizer), ema is not None)
             memory, table, kept = self._arena.memory, self._arena.table, self._kept
-            settings = settings_of(optimizer, kept.steps, ema, 0.0)
+            settings = settings_of(optimizer, kept.steps, ema, smoothing)
             numbers = settings, rates, rate_factors(optimizer, len(table))
-            data, stop = (X, loader.y, np.empty(0), order, batch_size), np.zeros(1, np.int64)
+            labels, of_rows = (
+                loader.labels_for(self.output, self.n_out),
+                _NONE if weights is None else weights,
+            )
+            data, stop = (X, labels, of_rows, order, batch_size), np.zeros(1, np.int64)
             done = self._ops.train_epoch(
                 memory, table, kept.rows, *data, *numbers, self._scale, loader.masks, stop, losses
             )
-            kept.steps += done
+            kept.steps += steps_in(order, batch_size, weights, done)
             advice = f"a smaller learning rate than {rates[min(done, len(losses) - 1), 0]:g} may help"
             if done < len(losses):
                 raise FloatingPointError(f"batch {done}: the loss is {losses[done]}; {advice}")
@@ -229,66 +260,7 @@ class MLP(Weighted):
         ValueError
             They do not fit.
         """
-        checks.check_loader(loader, self.n_in, self.n_classes, self._scale, self._ops)
-
-    # --- inference ---------------------------------------------------------------------------------------
-
-    def logits(self, X: ArrayLike) -> NDArray[Any]:
-        """Compute the outputs of the last layer, before softmax.
-
-        Parameters
-        ----------
-        X : (n, n_in) real numbers, or n_in of them for one sample
-
-        Returns
-        -------
-        logits : (n, n_classes) of the model's dtype; the bits of a row do not depend on the other rows
-
-        Raises
-        ------
-        ValueError
-            X does not fit the model.
-        """
-        inputs = checks.check_samples(X, self.n_in, self._scale, self._ops)
-        logits = np.empty((len(inputs), self.n_classes), self.dtype)
-        if len(inputs):
-            self._ops.infer(self._parameters, self._arena.table, inputs, self._scale, logits)
-        return logits
-
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Name the likeliest class of each row: int64 (n,). X and errors as for `predict_proba`."""
-        return self._finite_logits(X).argmax(axis=1)
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
-        """Compute the probability of each class: (n, n_classes), each row summing to 1.
-
-        Parameters
-        ----------
-        X : as for `logits`
-
-        Raises
-        ------
-        ValueError
-            X does not fit the model.
-        FloatingPointError
-            The logits of a row are not finite, so that no class is the likeliest.
-        """
-        p = self._finite_logits(X)
-        p -= p.max(axis=1, keepdims=True, initial=-np.inf)
-        np.exp(p, out=p)
-        p /= p.sum(axis=1, keepdims=True)
-        return p
-
-    def _finite_logits(self, X: ArrayLike) -> NDArray[Any]:
-        logits = self.logits(X)
-        finite = np.isfinite(logits)
-        if not finite.all():
-            row = int(finite.all(axis=1).argmin())
-            raise FloatingPointError(
-                f"the logits of row {row} of X are not finite: its values or the weights are too large for "
-                f"{self.dtype}"
-            )
-        return logits
+        checks.check_loader(loader, self._config, self._scale, self._ops)
 
     # --- files and copies -------------------------------------------------------------------------------
 
@@ -302,6 +274,7 @@ class MLP(Weighted):
             "image_shape": None if self.image_shape is None else list(self.image_shape),
             "class_names": None if self.class_names is None else list(self.class_names),
             "activations": list(self.activations),
+            "output": self.output,
             "init": self.init,
         }
 

@@ -38,6 +38,7 @@ class Arena:
     sizes : widths, from the input to the classes
     dtype : float32 or float64
     activations : a name for each hidden layer; None for relu in all
+    output : of the last layer
 
     Attributes
     ----------
@@ -53,8 +54,9 @@ class Arena:
         sizes: Sequence[int],
         dtype: np.dtype[Any],
         activations: Sequence[str] | None = None,
+        output: str = "softmax",
     ) -> None:
-        self._plan = lambda n_rows: ops.plan(sizes, n_rows, dtype, activations)
+        self._plan = lambda n_rows: ops.plan(sizes, n_rows, dtype, activations, output)
         pairs = zip(sizes, sizes[1:], strict=False)
         self.shapes = [shape for n_in, n_out in pairs for shape in ((n_in, n_out), (n_out,))]
         self._gradients: _Array | None = None  # made when first asked for

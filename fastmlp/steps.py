@@ -106,6 +106,44 @@ def settings_of(optimizer: SGD | Adam, steps: int, ema: float | None, smoothing:
     return record
 
 
+def weighted_mean(losses: _Array, weights: _Array | None) -> tuple[float, float]:
+    """Average a batch's losses as an epoch does; give the sum of weights too."""
+    # one after the other: np.sum would add in pairs
+    if weights is None:
+        return float(np.add.accumulate(losses)[-1]) / len(losses), float(len(losses))
+    total, counted = float(np.add.accumulate(weights)[-1]), weights > 0
+    if not total:
+        return 0.0, 0.0
+    return float(np.add.accumulate((weights * losses)[counted])[-1]) / total, total
+
+
+def steps_in(order: _Array, batch_size: int, weights: _Array | None, n_batches: int) -> int:
+    """Count the steps that an epoch's first batches take: none where a batch's weights are all 0."""
+    if weights is None:
+        return n_batches
+    starts = np.arange(0, len(order), batch_size)
+    return int(np.count_nonzero(np.logical_or.reduceat(weights[order] > 0, starts)[:n_batches]))
+
+
+def take_losses(
+    ops: Operations,
+    output: str,
+    z: _Array,
+    labels: _Array,
+    dz: _Array,
+    weights: _Array | None,
+    smoothing: float,
+) -> NDArray[np.float64]:
+    """Compute each row's loss, and the gradient of their weighted mean."""
+    losses = np.empty(len(z))
+    if output in ("softmax", "logistic"):
+        loss = ops.softmax_cross_entropy if output == "softmax" else ops.logistic_cross_entropy
+        loss(z, labels, dz, losses, weights, smoothing)
+    else:
+        (ops.squared_error if output == "identity" else ops.poisson_deviance)(z, labels, dz, losses, weights)
+    return losses
+
+
 def take_step(
     ops: Operations, arena: Arena, kept: Kept, optimizer: SGD | Adam, rates: _Array, total_weight: float
 ) -> None:

@@ -20,11 +20,12 @@ class Weighted(Configured):
         """Make parameters, all zero."""
         self._config, self._ops = config, check_ops(ops)
         self._scale = config.dtype.type(config.scale)
-        self._arena = Arena(self._ops, config.sizes, config.dtype, config.activations)
+        self._arena = Arena(self._ops, config.sizes, config.dtype, config.activations, config.output)
         self._kept = Kept(self._arena)
         self._lock = threading.Lock()
         self._forward_rows = 0  # rows of the forward pass that backward may follow; 0: none
         self._gradient_rows = 0  # rows that the gradients for a step are of
+        self._total_weight = 0.0  # of these rows
 
     def _alone(self) -> threading.Lock:
         """Give the lock of a training call; a second call is an error, not a wait."""
