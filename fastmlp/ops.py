@@ -28,6 +28,7 @@ class Operations(Protocol):
         dtype: DTypeLike,
         activations: Sequence[str] | None = None,
         output: str = "softmax",
+        dropout: tuple[float, float] = (0.0, 0.0),
     ) -> tuple[_Array, int]:
         """Lay out parameters and workspaces in one array."""
 
@@ -71,6 +72,9 @@ class Operations(Protocol):
         db: _Array,
     ) -> None:
         """Give the gradients of `linear_activation_forward`; dy is consumed."""
+
+    def dropout(self, x: _Array, y: _Array, rate: float, seed: int, step: int, layer: int) -> None:
+        """y = x / (1 - rate), or 0 with the probability rate."""
 
     def softmax_cross_entropy(
         self,

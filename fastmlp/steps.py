@@ -13,7 +13,7 @@ _Array = NDArray[Any]
 
 # what the operations take of an optimizer and a loss
 _RECORD = np.dtype(
-    [("kind", np.int64), ("steps", np.int64)]
+    [(name, np.int64) for name in ("kind", "steps", "all_steps", "seed")]
     + [
         (name, np.float64)
         for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema", "smoothing")

@@ -4,6 +4,7 @@ Everything here has a twin of the same name and signature in `fastmlp.reference`
 """
 
 from .core.memory import plan
+from .dropout import dropout
 from .epoch import train_epoch
 from .inference import infer
 from .linear import (
@@ -20,6 +21,7 @@ from .scan import scan, zero_masks
 
 __all__ = [
     "adam_step",
+    "dropout",
     "ema_step",
     "infer",
     "linear_activation_backward",

@@ -7,6 +7,7 @@ from .core import machine, threads
 from .core.gather import byte_values, fill_values
 from .core.jit import entry, kernel
 from .core.matrix import address, cast, offset
+from .dropout import draw_of, step_key
 from .losses import mean_loss, targets_of
 from .optimizers import Step
 
@@ -48,8 +49,8 @@ def train_epoch(
     weights : float64 (n,) or (0,)        of the rows of x, from 0 up, or empty for all 1
     order : int64                         rows of x to train on
     batch_size : int
-    settings : SETTINGS (1,)              kind and numbers of the step, and label smoothing; l2 is divided by
-                                          the batch's sum of weights
+    settings : SETTINGS (1,)              kind and numbers of the step, dropout's and label smoothing; l2 is
+                                          divided by the batch's sum of weights
     rates : float64 (n_batches, 2)        learning rate and momentum of each step
     factors : float64 (n_layers, 2)       of the learning rate, for a layer's weights and biases
     scale : scalar                        factor of x, in the arena's dtype
@@ -98,7 +99,8 @@ def _train_epoch(
     row_losses = cast(offset(memory, table[0].losses), np.float64)
     values = byte_values(scale)
     first, second, average = _kept_rows(arena, state, settings)
-    fill_values(values, scale)
+    # bytes that dropout keeps stand for more
+    fill_values(values, scale, draw_of(0, 0, table[0].drop, scale).factor)
     began, quickest, taken = threads.cycles(), threads.BROKEN, settings[0].steps
     for batch in range(losses.size):
         if thread == 0:
@@ -124,7 +126,8 @@ def _train_epoch(
             order[begin + batch_size : begin + batch_size + rows],
         )
         targets = targets_of(labels, weights, samples, rows, settings[0].smoothing)
-        data = Batch(memory, table, x, targets, masks, scale, values, samples, next_samples)
+        key = step_key(settings[0].seed, settings[0].all_steps + taken - settings[0].steps)
+        data = Batch(memory, table, x, targets, masks, scale, values, samples, next_samples, key)
         load_batch(data, thread, n_threads)
         forward_backward(data, row_losses, sync, thread, n_threads)
         if not threads.barrier(sync, n_threads):

@@ -11,9 +11,10 @@ from .core.simd import add, convert, div, fma, lanes, load, mul, splat, sqrt, st
 
 SGD, MOMENTUM, NESTEROV, ADAM = range(4)
 
-# What does not change during an epoch: the kind, steps taken before, the formulas' numbers, label smoothing.
+# What does not change during an epoch: the kind, steps taken before, by this optimizer and in all, dropout's
+# seed, the formulas' numbers, label smoothing.
 SETTINGS = np.dtype(
-    [("kind", np.int64), ("steps", np.int64)]
+    [(name, np.int64) for name in ("kind", "steps", "all_steps", "seed")]
     + [
         (name, np.float64)
         for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema", "smoothing")
@@ -102,7 +103,7 @@ def ema_step(average, w, decay):
 
 def _step(w, dw, kept, lr, momentum, kind, *penalties, count=1, means=(0.0, 0.0, 0.0)):
     # in one go: NumPy keeps something of every field that is set
-    settings = np.array([(kind, count - 1, *means, *penalties, 0.0, 0.0)], SETTINGS)
+    settings = np.array([(kind, count - 1, 0, 0, *means, *penalties, 0.0, 0.0)], SETTINGS)
     matrices = [array if array.ndim == 2 else array[None] for array in (w, dw, *kept)]
     n_threads = threads.thread_count(8 * w.size)
     threads.parallel(_optimizer_step, n_threads, *matrices, settings, float(lr), float(momentum))

@@ -3,6 +3,7 @@
 File by file as in `kernels/`.
 """
 
+from .dropout import dropout
 from .epoch import train_epoch
 from .inference import infer
 from .linear import (
@@ -20,6 +21,7 @@ from .scan import scan, zero_masks
 
 __all__ = [
     "adam_step",
+    "dropout",
     "ema_step",
     "infer",
     "linear_activation_backward",

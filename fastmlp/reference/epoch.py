@@ -31,7 +31,8 @@ def train_epoch(
     no step and returns that batch's index; a non-zero `stop[0]` ends the epoch before the next batch. Batches
     whose weights sum to 0 are no steps. `masks` tell faster codes where x is zero, and are not needed here.
     """
-    numbers, count = settings[0], int(settings[0]["steps"])
+    numbers, first = settings[0], int(settings[0]["steps"])
+    count = first
     starts = range(0, len(order), batch_size)
     for i, start in enumerate(starts):
         if stop[0]:
@@ -39,7 +40,8 @@ def train_epoch(
         batch = order[start : start + batch_size]
         views = layers(arena, table, len(batch))
         load_batch(x[batch], scale, views[0].x)
-        forward(views)
+        drawn = table["drop"] / 2**32, int(numbers["seed"]), int(numbers["all_steps"]) + count - first
+        forward(views, drawn)
         row_losses, of_rows = np.empty(len(batch)), weights[batch] if weights.size else None
         top, output, smoothing = views[-1], int(table[-1]["output"]), float(numbers["smoothing"])
         loss_rows(output, top.y, labels[batch], top.dy, row_losses, of_rows, smoothing)
@@ -51,7 +53,7 @@ def train_epoch(
             continue
         (lr, momentum), count = rates[i].tolist(), count + 1
         kept = [layers(row, table, 0) for row in state]
-        gradients = backward(views)
+        gradients = backward(views, drawn)
         for index, (layer, (dw, db)) in enumerate(zip(views, gradients, strict=True)):
             of_weights, of_biases = (lr * factors[index]).tolist()
             l2, decay = float(numbers["l2"]) / total, float(numbers["weight_decay"])

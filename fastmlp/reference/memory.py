@@ -5,14 +5,15 @@ from typing import NamedTuple
 import numpy as np
 
 from .activations import ACTIVATIONS
+from .dropout import drop_threshold
 from .losses import OUTPUTS
 
 LAYER = np.dtype(
-    [(name, np.int64) for name in "n_in n_out w w_row b x x_row y y_row dy z activation output".split()]
+    [(name, np.int64) for name in "n_in n_out w w_row b x x_row y y_row dy z activation output drop".split()]
 )
 
 
-def plan(sizes, batch_size, dtype, activations=None, output="softmax"):
+def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(0.0, 0.0)):
     """Lay out a model and the workspaces of its training in one array, the arena, packed without gaps.
 
     Parameters come first, then the input and every layer's output, then the gradients of the outputs, then
@@ -34,8 +35,10 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax"):
     names = ACTIVATIONS.index("relu") if activations is None else list(map(ACTIVATIONS.index, activations))
     table = np.zeros(n, LAYER)
     table["activation"][:-1], table["output"] = names, OUTPUTS.index(output)
+    table["drop"] = drop_threshold(dropout[1])
+    table["drop"][0] = drop_threshold(dropout[0])
     for name, column in zip(
-        LAYER.names[:-2], (n_in, n_out, w, n_out, b, x, n_in, y, n_out, dy, z), strict=True
+        LAYER.names[:-3], (n_in, n_out, w, n_out, b, x, n_in, y, n_out, dy, z), strict=True
     ):
         table[name] = column
     return table, int(offsets[-1])
@@ -70,6 +73,6 @@ def layers(arena, table, batch):
             ACTIVATIONS[activation],
         )
         for n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, z, activation in table[
-            list(LAYER.names[:-1])
+            list(LAYER.names[:-2])
         ].tolist()
     ]
