@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from .config import ACTIVATIONS, Config
 from .data import DataLoader
 from .data.inputs import as_array, prepare_inputs, refuse_masked
-from .data.labels import prepare_labels
+from .data.labels import labels_for, prepare_labels
 from .init import INITS
 from .ops import Operations
 from .optimizers import SGD, Adam
@@ -155,11 +155,7 @@ def check_batch(
         raise ValueError(f"X has shape {inputs.shape}: the batch is empty; give at least one row")
     labels = prepare_labels(y, len(inputs))
     check_inputs(inputs, n_in, scale, ops)
-    if labels.ndim == 1:
-        _check_classes(None, int(labels.max()), n_classes)
-    else:
-        _check_classes(labels.shape[1], None, n_classes)
-    return inputs, labels
+    return inputs, labels_for(labels, "softmax", n_classes)
 
 
 def check_loader(loader: DataLoader, n_in: int, n_classes: int, scale: Any, ops: Operations) -> None:
@@ -169,7 +165,7 @@ def check_loader(loader: DataLoader, n_in: int, n_classes: int, scale: Any, ops:
     facts, _ = loader.prepare(ops)
     _check_width(facts.n_features, n_in)
     _check_values(facts.finite, facts.largest, scale)
-    _check_classes(facts.n_classes, facts.max_label, n_classes)
+    loader.labels_for("softmax", n_classes)
 
 
 def _check_width(n_features: int, n_in: int) -> None:
@@ -186,15 +182,6 @@ def _check_values(finite: bool, largest: float, scale: Any) -> None:
         raise ValueError(
             f"X reaches {largest:g}, which is infinite in {scale.dtype} times the scale {scale:g}; "
             "use a smaller scale or dtype=np.float64"
-        )
-
-
-def _check_classes(n_columns: int | None, max_label: int | None, n_classes: int) -> None:
-    if n_columns is not None and n_columns != n_classes:
-        raise ValueError(f"y has {n_columns} columns, expected {n_classes}, the model's classes")
-    if max_label is not None and max_label >= n_classes:
-        raise ValueError(
-            f"y has the label {max_label}, expected 0 to {n_classes - 1}: the model has {n_classes} classes"
         )
 
 

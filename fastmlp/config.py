@@ -7,6 +7,7 @@ import numpy as np
 from .ops import Operations
 
 ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
+OUTPUTS = ("softmax", "logistic", "identity", "exp")
 # what models have of which nothing is said, as in files and pickles older than the choice
 DEFAULTS = {"activations": "relu", "init": "he_normal"}
 _TITLES = {"relu": "ReLU"}
