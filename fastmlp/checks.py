@@ -158,7 +158,7 @@ def check_batch(
     labels = prepare_labels(y, len(inputs))
     check_inputs(inputs, config.sizes[0], scale, ops)
     labels = labels_for(labels, config.output, config.sizes[-1])
-    return inputs, labels, None if sample_weight is None else prepare_weights(sample_weight, len(inputs))
+    return inputs, labels, None if sample_weight is None else prepare_weights(sample_weight, len(inputs), True)
 
 
 def check_loader(loader: DataLoader, config: Config, scale: Any, ops: Operations) -> None:
