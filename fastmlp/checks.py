@@ -28,6 +28,7 @@ def check_config(
     class_names: Sequence[str] | None,
     activation: str | Sequence[str],
     output: str,
+    dropout: float | Sequence[float],
     init: str,
 ) -> Config:
     """Give a configuration of which everything holds that `MLP` says."""
@@ -40,6 +41,7 @@ def check_config(
         _check_class_names(class_names, n_classes(of, widths[-1])),
         _check_activations(activation, len(widths) - 2),
         of,
+        _check_dropout(dropout),
         check_choice("init", init, INITS),
     )
 
@@ -111,6 +113,21 @@ def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[
     return tuple(check_choice(f"activation[{i}]", name, ACTIVATIONS) for i, name in enumerate(names))
 
 
+def _check_dropout(dropout: float | Sequence[float]) -> tuple[float, float]:
+    """Give the rates of inputs and hidden units; a single number is of hidden units."""
+    given: Any = (0.0, dropout) if np.ndim(dropout) == 0 else tuple(dropout)  # type: ignore[arg-type]
+    try:
+        rates = tuple(float(rate) for rate in given if not isinstance(rate, bool))
+    except (TypeError, ValueError):
+        rates = ()
+    # so near 1 that nothing would be left
+    if len(rates) != 2 or not all(0 <= rate <= 1 - 2**-20 for rate in rates):
+        raise ValueError(
+            f"dropout is {dropout!r}, expected a rate from 0 to below 1, or two: (inputs, hidden units)"
+        )
+    return rates[0], rates[1]
+
+
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Give a name that is one of the choices; the error lists them, and says which is near."""
     if isinstance(value, str) and value in choices:
@@ -158,7 +175,11 @@ def check_batch(
     labels = prepare_labels(y, len(inputs))
     check_inputs(inputs, config.sizes[0], scale, ops)
     labels = labels_for(labels, config.output, config.sizes[-1])
-    return inputs, labels, None if sample_weight is None else prepare_weights(sample_weight, len(inputs), True)
+    return (
+        inputs,
+        labels,
+        None if sample_weight is None else prepare_weights(sample_weight, len(inputs), True),
+    )
 
 
 def check_loader(loader: DataLoader, config: Config, scale: Any, ops: Operations) -> None:
@@ -300,6 +321,7 @@ def check_state(
     """Give what `get_state` gave, once it fits the model."""
     try:
         family, steps, rows, average = (state[name] for name in ("optimizer", "steps", "state", "average"))
+        counts = {name: state.get(name, 0) for name in ("all_steps", "dropout_seed")} | {"steps": steps}
         weights = state["weights"]
     except (KeyError, TypeError):
         raise ValueError("state lacks a key of what get_state gives") from None
@@ -307,13 +329,14 @@ def check_state(
         raise ValueError(
             f"state of {len(rows)} rows for the optimizer {family!r}, expected one of {families}"
         )
-    if not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"steps is {steps!r}, expected a whole number from 0 up")
+    for name, count in counts.items():
+        if not isinstance(count, int) or not 0 <= count < 2**63:
+            raise ValueError(f"{name} is {count!r}, expected a whole number from 0 to below 2**63")
     checked = [check_weights(row, shapes, dtype) for row in [*rows, weights]]
     mean = None if average is None else check_weights(average, shapes, dtype)
     return {
         "optimizer": family,
-        "steps": steps,
+        **counts,
         "state": checked[:-1],
         "average": mean,
         "weights": checked[-1],

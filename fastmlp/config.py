@@ -7,9 +7,10 @@ import numpy as np
 from .ops import Operations
 
 ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
+KEEP_Z = ("silu", "gelu", "mish")  # whose derivative needs what they are applied to
 OUTPUTS = ("softmax", "logistic", "identity", "exp")
 # what models have of which nothing is said, as in files and pickles older than the choice
-DEFAULTS = {"activations": "relu", "output": "softmax", "init": "he_normal"}
+DEFAULTS = {"activations": "relu", "output": "softmax", "dropout": (0.0, 0.0), "init": "he_normal"}
 _TITLES = {"relu": "ReLU"}
 
 
@@ -23,6 +24,7 @@ class Config(NamedTuple):
     class_names: tuple[str, ...] | None
     activations: tuple[str, ...]
     output: str
+    dropout: tuple[float, float]
     init: str
 
 
@@ -68,6 +70,11 @@ class Configured:
         return self._config.output
 
     @property
+    def dropout(self) -> tuple[float, float]:
+        """Rates of the dropout that training has, of inputs and of hidden units."""
+        return self._config.dropout
+
+    @property
     def init(self) -> str:
         """How the initial weights were drawn."""
         return self._config.init
@@ -103,6 +110,7 @@ class Configured:
         activation: Any = kinds.pop() if len(kinds) == 1 else list(self.activations)
         said = f"activation={activation!r}, " if activation not in ("relu", []) else ""
         said += f"output={self.output!r}, " if self.output != "softmax" else ""
+        said += f"dropout={self.dropout}, " if any(self.dropout) else ""
         return f"{type(self).__name__}({list(self.sizes)}, {said}scale={self.scale:g}, dtype={self.dtype})"
 
     def summary(self) -> str:

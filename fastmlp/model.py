@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import checks, kernels, schedules
-from .config import DEFAULTS, Config
+from .config import DEFAULTS, KEEP_Z, Config
 from .data import DataLoader
 from .export import safetensors
 from .inference import Inference
 from .init import initial_weights
 from .ops import Operations
 from .optimizers import SGD, Adam
+from .parameters import Layer
 from .steps import family_of, rate_factors, settings_of, steps_in, take_losses, take_step, weighted_mean
 
 _PLAIN = SGD()
@@ -36,6 +37,9 @@ class MLP(Inference):
         logistic: labels of their own, with binary cross-entropy; one unit for two classes.
         identity: numbers to be predicted, with half the squared error.
         exp: expected counts, with half the Poisson deviance.
+    dropout : rate, from 0 to below 1, at which training leaves out hidden units, or two rates, of inputs and
+        of hidden units; what stays is divided by 1 - rate, and inference leaves out nothing (Srivastava et
+        al., Dropout, 2014); saved
     scale : factor that inputs are multiplied by, in training and in inference; saved with the model
     init : of the weights: he_normal, he_uniform, glorot_normal, glorot_uniform or lecun_normal; saved
     image_shape : (rows, columns) of the images that a row of X holds, where it holds images; saved
@@ -65,6 +69,7 @@ class MLP(Inference):
         *,
         activation: str | Sequence[str] = "relu",
         output: str = "softmax",
+        dropout: float | Sequence[float] = 0.0,
         scale: float = 1.0,
         init: str = "he_normal",
         image_shape: Sequence[int] | None = None,
@@ -73,13 +78,16 @@ class MLP(Inference):
         dtype: DTypeLike = np.float32,
         ops: Operations = kernels,
     ) -> None:
-        config = checks.check_config(sizes, dtype, scale, image_shape, class_names, activation, output, init)
+        of_layers = activation, output, dropout, init
+        config = checks.check_config(sizes, dtype, scale, image_shape, class_names, *of_layers)
         self._set_up(config, ops)
         rng = np.random.default_rng(seed)
         self._arena.write(
             initial_weights(init, shape, rng) if len(shape) == 2 else np.zeros(shape)
             for shape in self._arena.shapes
         )
+        if any(self.dropout):
+            self._kept.dropout_seed = int(rng.integers(2**63))
 
     # --- training, step by step --------------------------------------------------------------------------
 
@@ -117,9 +125,12 @@ class MLP(Inference):
             self._forward_rows = self._gradient_rows = 0
             self._arena.reserve(batch)
             self._arena.load(inputs, self._scale)
-            *hidden, last = self._arena.layers(batch)
-            for layer, name in zip(hidden, self.activations, strict=True):
-                self._ops.linear_activation_forward(layer.x, layer.w, layer.b, name, layer.z, layer.y)
+            *hidden, last = layers = self._arena.layers(batch)
+            self._drop(layers[0].x, layers[0].x, 0)
+            for i, (layer, name) in enumerate(zip(hidden, self.activations, strict=True)):
+                saved = self._saved(layer, name)
+                self._ops.linear_activation_forward(layer.x, layer.w, layer.b, name, layer.z, saved)
+                self._drop(saved, layer.y, i + 1)
             self._ops.linear_forward(last.x, last.w, last.b, last.y)
             losses = take_losses(self._ops, self.output, last.y, labels, last.dy, weights, smoothing)
             loss, self._total_weight = weighted_mean(losses, weights)
@@ -127,6 +138,15 @@ class MLP(Inference):
                 raise FloatingPointError(f"the loss is {loss}; a smaller learning rate may help")
             self._forward_rows = batch
             return loss
+
+    def _drop(self, x: NDArray[Any], y: NDArray[Any], index: int) -> None:
+        """Write to y what dropout leaves of the input x of a layer, or of its gradient."""
+        if rate := self.dropout[index > 0]:
+            self._ops.dropout(x, y, rate, self._kept.dropout_seed, self._kept.all_steps, index)
+
+    def _saved(self, layer: Layer, activation: str) -> NDArray[Any]:
+        """Give the place of an activation's values, which its derivative needs and dropout would change."""
+        return layer.z if self.dropout[1] and activation not in KEEP_Z else layer.y
 
     def backward(self) -> None:
         """Compute the gradient of the last forward pass's loss with respect to every parameter.
@@ -141,12 +161,15 @@ class MLP(Inference):
                 raise RuntimeError("backward follows a forward pass: call forward(X, y) first")
             layers, gradients = self._arena.layers(self._forward_rows), self._arena.gradients()
             for i in reversed(range(len(layers))):
-                (w, _, x, y, dy, z), (dw, db) = layers[i], gradients[i]
+                (w, _, x, _, dy, z), (dw, db) = layers[i], gradients[i]
                 dx = layers[i - 1].dy if i else None
                 if i == len(layers) - 1:
                     self._ops.linear_backward(x, w, dy, dx, dw, db)
                 else:
-                    self._ops.linear_activation_backward(x, w, y, z, dy, self.activations[i], dx, dw, db)
+                    name = self.activations[i]
+                    saved = self._saved(layers[i], name)
+                    self._drop(dy, dy, i + 1)
+                    self._ops.linear_activation_backward(x, w, saved, z, dy, name, dx, dw, db)
             self._forward_rows, self._gradient_rows = 0, self._forward_rows
 
     def step(self, optimizer: SGD | Adam | float, total_steps: int | None = None) -> None:
@@ -233,7 +256,7 @@ class MLP(Inference):
             self._arena.reserve(batch_size)
             self._kept.begin(family_of(optimizer), ema is not None)
             memory, table, kept = self._arena.memory, self._arena.table, self._kept
-            settings = settings_of(optimizer, kept.steps, ema, smoothing)
+            settings = settings_of(optimizer, kept, ema, smoothing)
             numbers = settings, rates, rate_factors(optimizer, len(table))
             labels, of_rows = (
                 loader.labels_for(self.output, self.n_out),
@@ -243,7 +266,8 @@ class MLP(Inference):
             done = self._ops.train_epoch(
                 memory, table, kept.rows, *data, *numbers, self._scale, loader.masks, stop, losses
             )
-            kept.steps += steps_in(order, batch_size, weights, done)
+            taken = steps_in(order, batch_size, weights, done)
+            kept.steps, kept.all_steps = kept.steps + taken, kept.all_steps + taken
             advice = f"a smaller learning rate than {rates[min(done, len(losses) - 1), 0]:g} may help"
             if done < len(losses):
                 raise FloatingPointError(f"batch {done}: the loss is {losses[done]}; {advice}")
@@ -275,6 +299,7 @@ class MLP(Inference):
             "class_names": None if self.class_names is None else list(self.class_names),
             "activations": list(self.activations),
             "output": self.output,
+            "dropout": list(self.dropout),
             "init": self.init,
         }
 

@@ -11,7 +11,7 @@ from .parameters import Arena, aligned_zeros
 
 _Array = NDArray[Any]
 
-# what the operations take of an optimizer and a loss
+# what the operations take of an optimizer, dropout and a loss
 _RECORD = np.dtype(
     [(name, np.int64) for name in ("kind", "steps", "all_steps", "seed")]
     + [
@@ -29,6 +29,7 @@ class Kept:
     ----------
     family : "adam", "momentum" or "sgd", whose state it is; None before the first step
     steps : taken by that optimizer
+    all_steps : taken by any, which with dropout_seed says what dropout draws
     rows : (n_kept, size) velocity, or Adam's m and v, then the average where there is one
     has_average : whether it is there
     """
@@ -38,7 +39,7 @@ class Kept:
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
         self.family: str | None = None
-        self.steps, self.has_average = 0, False
+        self.steps, self.all_steps, self.dropout_seed, self.has_average = 0, 0, 0, False
         self.rows: _Array = np.zeros((0, 0), arena.block.dtype)
 
     def begin(self, family: str | None, averaged: bool) -> None:
@@ -69,14 +70,16 @@ class Kept:
         """Copy all of it into plain arrays."""
         rows = [self._arena.read(row) for row in self.rows]
         average = rows.pop() if self.has_average else None
-        return {"optimizer": self.family, "steps": self.steps, "state": rows, "average": average}
+        numbers = {name: getattr(self, name) for name in ("steps", "all_steps", "dropout_seed")}
+        return {"optimizer": self.family, **numbers, "state": rows, "average": average}
 
     def write(self, kept: dict[str, Any]) -> None:
         """Take over what `read` gave."""
         average = [] if kept["average"] is None else [kept["average"]]
         self.begin(None, False)
         self.begin(kept["optimizer"], bool(average))
-        self.steps = kept["steps"]
+        for name in ("steps", "all_steps", "dropout_seed"):
+            setattr(self, name, kept[name])
         for row, arrays in enumerate([*kept["state"], *average]):
             targets = [array for pair in self.matrices(row) for array in pair]
             for target, array in zip(targets, arrays, strict=True):
@@ -94,11 +97,11 @@ def rate_factors(optimizer: SGD | Adam, n_layers: int) -> NDArray[np.float64]:
     return np.column_stack([of_layers, of_layers * optimizer.bias_lr])
 
 
-def settings_of(optimizer: SGD | Adam, steps: int, ema: float | None, smoothing: float) -> _Array:
-    """Make the record of an optimizer's numbers and the smoothing of labels that `train_epoch` takes."""
+def settings_of(optimizer: SGD | Adam, kept: Kept, ema: float | None, smoothing: float) -> _Array:
+    """Make the record of what `train_epoch` is told of an optimizer, dropout and the smoothing of labels."""
     record = np.zeros(1, _RECORD)
-    record["kind"], record["steps"], record["ema"] = _KINDS.index(optimizer.kind), steps, ema or 0
-    record["smoothing"] = smoothing
+    record["kind"], record["ema"], record["smoothing"] = _KINDS.index(optimizer.kind), ema or 0, smoothing
+    record["steps"], record["all_steps"], record["seed"] = kept.steps, kept.all_steps, kept.dropout_seed
     record["l2"], record["weight_decay"] = optimizer.l2, optimizer.weight_decay
     if isinstance(optimizer, Adam):
         record["beta_1"], record["beta_2"] = optimizer.beta_1, optimizer.beta_2
@@ -148,7 +151,7 @@ def take_step(
     ops: Operations, arena: Arena, kept: Kept, optimizer: SGD | Adam, rates: _Array, total_weight: float
 ) -> None:
     """Step every parameter by the gradients in the arena, as `train_epoch` does; no average is moved."""
-    kept.steps += 1
+    kept.steps, kept.all_steps = kept.steps + 1, kept.all_steps + 1
     lr, momentum = rates.tolist()
     rows = [kept.matrices(row) for row in range(len(kept.rows))]
     factors = rate_factors(optimizer, len(arena.parameters())).tolist()

@@ -86,7 +86,7 @@ def drop_rows(draw, x, y, n_rows, n_columns):
 
 @kernel
 def drop_inputs(draw, row, n, scale):
-    """A row of a data set on its way in, in place; bytes that stay are as they were: `values` has the factor."""
+    """A row of a data set in place; bytes that stay are as they were: `values` have the factor."""
     factors, key = _one_vector(scale), next_key(draw.key, draw.row)
     width, of_bytes = lanes(factors), convert(-1, row[0]) > 0
     for column in range(0, n, width):
