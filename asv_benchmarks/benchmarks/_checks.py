@@ -29,6 +29,16 @@ def product_bound(x, w, b, dtype):
     return gamma(x.shape[1] + 1, dtype) * (np.abs(x) @ np.abs(w) + np.abs(b))
 
 
+def activation_bounds(z, of_z, dtype):
+    """Bounds of tanh or gelu of z and of its derivative, where z itself is off by `of_z`.
+
+    No derivative is above 1.2; values are off by some units of z, and derivatives, which are sums of terms of
+    at most 1, by some units.
+    """
+    units = unit(dtype) + unit(np.float64)
+    return 1.2 * of_z + 10 * units * np.abs(z), 8 * units + 0 * z
+
+
 def softmax_bounds(logits, labels, dtype):
     """Bounds of dlogits and losses of `softmax_cross_entropy`, computed in `dtype`.
 

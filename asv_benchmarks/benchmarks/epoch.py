@@ -8,12 +8,16 @@ import fastmlp
 
 from ._checks import require_same_training
 from ._timing import OPS, Timed, ratio_of, ratio_over
-from ._workload import begin, make_loader, make_model, parse
+from ._workload import begin, make_loader, make_model, parse, require_options
 
 SMALL = "784-128-10 mnist float32 b128 t1"
 WIDE = "784-1024-1024-10 dense float32 b128 t2"
 LR = 0.1
 LR_AT_REST = 1e-6  # leaves a network as it was, however many epochs are timed
+OPTIMIZERS = {  # the name in fastmlp, and what else it is made with; a rate that learns, and one at rest
+    "nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}, LR, LR_AT_REST),
+    "adam": ("Adam", {}, 1e-3, 1e-9),
+}
 
 
 class Epoch(Timed):
@@ -28,6 +32,18 @@ class Epoch(Timed):
 
     @ratio_over([SMALL, "784-128-10 dense float32 b128 t1"])  # of 2 threads it is not steady
     def track_time_ratio(self, workload):
+        return ratio_of(self.pair)
+
+
+class Optimized:
+    params = [list(OPTIMIZERS), [SMALL]]
+    param_names = ["optimizer", "workload"]
+    unit = "kernels/reference"
+
+    def setup(self, optimizer, workload):
+        self.pair = checked_pair(begin(workload), optimizer)
+
+    def track_time_ratio(self, optimizer, workload):
         return ratio_of(self.pair)
 
 
@@ -62,27 +78,37 @@ class Memory:
 
 
 @functools.cache
-def checked_pair(workload):
+def checked_pair(workload, optimizer=None):
     """Epoch of each back end, which have been compared with the reference in float64."""
     for ops in OPS:
-        check(workload, ops)
-    return {ops: epoch(workload, ops) for ops in OPS}
+        check(workload, ops, optimizer)
+    return {ops: epoch(workload, ops, optimizer) for ops in OPS}
 
 
-def epoch(workload, ops):
+def epoch(workload, ops, optimizer=None):
     """Call that draws a new order and trains an epoch; made ready by a first one."""
     model, loader = make_model(workload, ops), make_loader(workload)
-    call = functools.partial(fastmlp.train_epoch, model, loader, lr=LR_AT_REST)
+    call = functools.partial(fastmlp.train_epoch, model, loader, **stepping(optimizer, at_rest=True))
     call()
     return call
 
 
-def check(workload, ops):
+def stepping(optimizer, at_rest=False):
+    """Arguments of `train_epoch`: a rate alone, or an optimizer with it."""
+    if optimizer is None:
+        return {"lr": LR_AT_REST if at_rest else LR}
+    name, options, *rates = OPTIMIZERS[optimizer]
+    require_options(fastmlp.train_epoch, "optimizer")
+    return {"optimizer": getattr(fastmlp, name)(rates[at_rest], **options)}
+
+
+def check(workload, ops, optimizer=None):
     """Compare two batches, the second a short one, with the reference in float64."""
     rows = workload.batch + 3
     model, exact = make_model(workload, ops), make_model(workload, "reference", np.float64)
     before = model.get_weights()
     exact.set_weights(before)
-    losses = [fastmlp.train_epoch(m, make_loader(workload, rows), lr=LR) for m in (model, exact)]
+    step = stepping(optimizer)
+    losses = [fastmlp.train_epoch(m, make_loader(workload, rows), **step) for m in (model, exact)]
     require_same_training(f"{ops}, an epoch", model.get_weights(), exact.get_weights(), before)
     assert abs(losses[0] - losses[1]) <= 2**14 * np.finfo(workload.dtype).eps * losses[1], losses

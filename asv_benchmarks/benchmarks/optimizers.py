@@ -24,7 +24,7 @@ class Sgd(Timed):
     param_names = ["workload", "ops"]
 
     def setup(self, workload, ops=None):
-        self.pair = checked_pair("sgd_step", begin(workload))
+        self.pair = checked_pair(begin(workload))
 
     def time_100_calls(self, workload, ops):
         for _ in range(CALLS):
@@ -35,8 +35,20 @@ class Sgd(Timed):
         return ratio_of(self.pair)
 
 
+class Stateful:
+    params = [["momentum_step", "adam_step", "ema_step"], ["784-128 float32 t1"]]
+    param_names = ["kernel", "workload"]
+    unit = "kernels/reference"
+
+    def setup(self, kernel, workload):
+        self.pair = checked_pair(begin(workload), kernel)
+
+    def track_time_ratio(self, kernel, workload):
+        return ratio_of(self.pair)
+
+
 @functools.cache
-def checked_pair(name, workload):
+def checked_pair(workload, name="sgd_step"):
     """Call of each back end, which have been compared with the reference in float64."""
     dtype = workload.dtype
     n_kept, numbers = STEPS[name]

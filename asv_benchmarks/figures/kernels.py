@@ -61,7 +61,7 @@ def cases() -> list[Case]:
         *(
             Case(
                 f"{name}, {n_in} x {n_hidden}",
-                partial(optimizers.checked_pair, name),
+                partial(optimizers.checked_pair, name=name),
                 f"{n_in}-{n_hidden} float32",
             )
             for name in optimizers.STEPS

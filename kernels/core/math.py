@@ -1,4 +1,7 @@
-"""Elementary functions of vectors and scalars, within stated bounds; u is the unit roundoff."""
+"""Elementary functions of vectors and scalars, within stated bounds.
+
+u is the unit roundoff; an ulp is the distance of floats at the true value, 1 to 2 u of it.
+"""
 
 import math
 from typing import NamedTuple
@@ -82,12 +85,12 @@ def _bound(builder, comparison, x, limit):
     return builder.select(builder.fcmp_ordered(comparison, x, limit), limit, x)
 
 
-def _reduce(builder, x):
-    """r and n of x = n ln 2 + r; n as an integer at the place of the exponent."""
+def _reduce(builder, x, near=None):
+    """r and n of x = n ln 2 + r, n ln 2 being next to `near`, or x; n at the place of the exponent."""
     f = _of(x.type)
     whole = ir.VectorType(ir.IntType(f.bits), x.type.count)
     magic = constant(x.type, 1.5 * 2.0**f.mantissa)  # adding it rounds to a whole number, in the lowest bits
-    shifted = fused(builder, x, constant(x.type, 1 / math.log(2)), magic)
+    shifted = fused(builder, near or x, constant(x.type, 1 / math.log(2)), magic)
     n = builder.fsub(shifted, magic)
     r = fused(builder, n, constant(x.type, -f.ln2_high), x)
     r = fused(builder, n, constant(x.type, -f.ln2_low), r)
@@ -100,8 +103,8 @@ def _scale(builder, x, power):
     return builder.bitcast(builder.add(builder.bitcast(x, power.type), power), x.type)
 
 
-def _taylor(x, first):
-    return [1 / math.factorial(k) for k in range(first, _of(x.type).terms + 1)]
+def _taylor(x, first, more=0):
+    return [1 / math.factorial(k) for k in range(first, _of(x.type).terms + more + 1)]
 
 
 def _exp(builder, x):
@@ -115,10 +118,10 @@ def _exp(builder, x):
     return builder.select(above, builder.fmul(x, constant(x.type, math.inf)), result)  # NaN stays NaN
 
 
-def _expm1(builder, x):
-    """exp(x) - 1 for |x| <= 80, and NaN."""
-    r, power = _reduce(builder, x)
-    p = fused(builder, builder.fmul(r, r), _polynomial(builder, r, _taylor(r, 2)), r)
+def _expm1(builder, x, near=None, more=0):
+    """exp(x) - 1 for |x| <= 80, and NaN; `near` as in `_reduce`, with terms for what r may then be."""
+    r, power = _reduce(builder, x, near)
+    p = fused(builder, builder.fmul(r, r), _polynomial(builder, r, _taylor(r, 2, more)), r)
     one = constant(x.type, 1.0)
     scale = _scale(builder, one, power)
     return fused(builder, p, scale, builder.fsub(scale, one))
@@ -131,8 +134,14 @@ def _of_magnitude(emit):
 
 def _tanh(builder, x):
     x = _bound(builder, ">", x, 20.0)
-    t = _expm1(builder, builder.fadd(x, x))
-    return builder.fdiv(t, builder.fadd(t, constant(x.type, 2.0)))
+    x = builder.fadd(x, x)
+    # n = 0 up to 0.45, for where n is 1 and r negative, rounding r and p weighs most
+    t = _expm1(builder, x, builder.fsub(x, constant(x.type, 0.45 - math.log(2) / 2)), more=1)
+    inverse = builder.fdiv(constant(x.type, 1.0), builder.fadd(t, constant(x.type, 2.0)))
+    y = builder.fmul(t, inverse)
+    rest = fused(builder, y, constant(x.type, -2.0), t)  # exact up to t = 2
+    rest = fused(builder, builder.fneg(y), t, rest)  # t - y (t + 2)
+    return fused(builder, rest, inverse, y)
 
 
 def _erf(builder, x):
@@ -143,8 +152,17 @@ def _erf(builder, x):
 
 
 def _logistic(builder, x):
-    one = constant(x.type, 1.0)
-    return builder.fdiv(one, builder.fadd(one, _exp(builder, builder.fneg(x))))
+    one, zero = constant(x.type, 1.0), constant(x.type, 0.0)
+    minus = builder.fneg(unary(builder, "fabs", x))
+    r, power = _reduce(builder, minus)
+    e = builder.fmul(_polynomial(builder, r, _taylor(r, 0)), _scale(builder, one, power))
+    below = builder.fcmp_ordered("<", minus, constant(x.type, _of(x.type).smallest))
+    e = builder.select(below, zero, e)
+    top = builder.select(builder.fcmp_ordered("<", x, zero), e, one)
+    inverse = builder.fdiv(one, builder.fadd(one, e))
+    y = builder.fmul(top, inverse)
+    rest = fused(builder, builder.fneg(y), e, builder.fsub(top, y))  # top - y (1 + e), the difference exact
+    return fused(builder, rest, inverse, y)
 
 
 def _log1p(builder, x):
@@ -172,14 +190,18 @@ expm1 = _function(
     lambda builder, x: _expm1(builder, _bound(builder, "<", x, -40.0)),
 )
 tanh = _function(
-    """Hyperbolic tangent within 4 u; odd, and NaN stays NaN.
+    """Hyperbolic tangent within 2 ulp; odd, and NaN stays NaN.
 
-    For x >= 0 it is t / (t + 2), with t = exp(2 x) - 1 as in `expm1`; from 20 on it rounds to 1.
+    For x >= 0 it is t / (t + 2), with t = exp(2 x) - 1 as in `expm1`; the quotient y is corrected by its
+    remainder t - y (t + 2). From 20 on it rounds to 1.
     """,
     _of_magnitude(_tanh),
 )
 logistic = _function(
-    "1 / (1 + exp(-x)) within 3 u where that is normal; NaN stays NaN.",
+    """1 / (1 + exp(-x)) within 2 ulp where that is normal; NaN stays NaN.
+
+    With e = exp(-|x|) it is 1 / (1 + e), or e / (1 + e) for x < 0, corrected as in `tanh`.
+    """,
     _logistic,
 )
 log1p = _function(
@@ -191,7 +213,7 @@ log1p = _function(
     _log1p,
 )
 erf = _function(
-    """Error function within 5 u where that is normal; odd, and NaN stays NaN.
+    """Error function within 4 ulp where that is normal; odd, and NaN stays NaN.
 
     For x >= 0 it is 1 - exp(-x Q(x)) by `expm1`, Q(x) = -log(erfc(x)) / x a polynomial.
     """,

@@ -21,7 +21,7 @@ SUITE = Path(__file__).parents[2] / "asv_benchmarks"
 KERNELS = ("linear", "losses", "optimizers", "epoch", "inference", "scan")  # modules of the lower floor
 MODULES = (*KERNELS, "data", "startup")
 KIND = re.compile("(time|timeraw|peakmem|track)_")
-MOST_CELLS = 60
+MOST_CELLS = 70
 CHEAP = (
     "linear.Linear.time_10_calls",
     "losses.Softmax.time_100_calls",
@@ -111,6 +111,16 @@ def test_a_cell_runs(suite, name):
     for _, made, method, chosen in field[:2]:  # with both back ends, where there are two
         result = run(made, method, chosen)
         assert result is None or 0 < result < 0.3, result  # an error rate
+
+
+@pytest.mark.parametrize("name", ["linear.Activated", "optimizers.Stateful", "epoch.Optimized"])
+def test_both_calls_of_a_ratio_run(suite, name):
+    for found, made, _, chosen in cells(suite):
+        if found == f"{name}.track_time_ratio":
+            made.setup(*chosen)
+            assert {*made.pair} == {"reference", "kernels"}
+            for call in made.pair.values():
+                call()
 
 
 def test_the_starts_run(suite):

@@ -1,9 +1,7 @@
 """The epoch: every stage of a batch on its own inputs, and the same bits by every road."""
 
-import hashlib
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,7 +13,6 @@ from bounds import (
     softmax,
     step,
 )
-from trees import python
 
 from fastmlp import kernels, reference
 from fastmlp.kernels.core import machine
@@ -299,26 +296,6 @@ def test_the_same_bits_whatever_the_threads(sizes, batch, threads):
         losses = network.train(x, labels, scale=1 / 255)[1]
         runs.append(network.parameters().tobytes() + losses.tobytes())
     assert len(set(runs)) == 1
-
-
-def digest():
-    """What this process makes of two networks, and the width of its vectors."""
-    found = hashlib.sha256()
-    for sizes in ((9, 5), (100, 33, 17, 10)):
-        x, labels = draw(100, sizes)
-        for masks in (NO_MASKS, masks_of(x)):
-            found.update(trained(Network(sizes, 24), x, labels, masks))
-    return f"{machine.vector_bytes()} {found.hexdigest()}"
-
-
-def test_the_same_bits_whatever_the_width_of_vectors():
-    here, expected = digest().split()
-    others = sorted({"64", "32", "16"} - {here})
-    code = "import sys; sys.path.append('tests/kernels'); import test_epoch; print(test_epoch.digest())"
-    with ThreadPoolExecutor() as pool:
-        children = pool.map(lambda width: python("-c", code, FASTMLP_VECTOR_BYTES=width), others)
-    for width, child in zip(others, children, strict=True):
-        assert child.stdout.split() == [width, expected], child.stderr
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
