@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .config import ACTIVATIONS, Config
+from .config import ACTIVATIONS, OUTPUTS, Config, n_classes
 from .data import DataLoader
 from .data.inputs import as_array, prepare_inputs, refuse_masked
-from .data.labels import prepare_labels
+from .data.labels import labels_for, prepare_labels, prepare_weights
 from .init import INITS
 from .ops import Operations
 from .optimizers import SGD, Adam
@@ -27,17 +27,21 @@ def check_config(
     image_shape: Sequence[int] | None,
     class_names: Sequence[str] | None,
     activation: str | Sequence[str],
+    output: str,
+    dropout: float | Sequence[float],
     init: str,
 ) -> Config:
     """Give a configuration of which everything holds that `MLP` says."""
-    widths, kind = _check_sizes(sizes), _check_dtype(dtype)
+    widths, kind, of = _check_sizes(sizes), _check_dtype(dtype), check_choice("output", output, OUTPUTS)
     return Config(
         widths,
         kind,
         _check_scale(scale, kind),
         _check_image_shape(image_shape, widths[0]),
-        _check_class_names(class_names, widths[-1]),
+        _check_class_names(class_names, n_classes(of, widths[-1])),
         _check_activations(activation, len(widths) - 2),
+        of,
+        _check_dropout(dropout),
         check_choice("init", init, INITS),
     )
 
@@ -109,6 +113,21 @@ def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[
     return tuple(check_choice(f"activation[{i}]", name, ACTIVATIONS) for i, name in enumerate(names))
 
 
+def _check_dropout(dropout: float | Sequence[float]) -> tuple[float, float]:
+    """Give the rates of inputs and hidden units; a single number is of hidden units."""
+    given: Any = (0.0, dropout) if np.ndim(dropout) == 0 else tuple(dropout)  # type: ignore[arg-type]
+    try:
+        rates = tuple(float(rate) for rate in given if not isinstance(rate, bool))
+    except (TypeError, ValueError):
+        rates = ()
+    # so near 1 that nothing would be left
+    if len(rates) != 2 or not all(0 <= rate <= 1 - 2**-20 for rate in rates):
+        raise ValueError(
+            f"dropout is {dropout!r}, expected a rate from 0 to below 1, or two: (inputs, hidden units)"
+        )
+    return rates[0], rates[1]
+
+
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Give a name that is one of the choices; the error lists them, and says which is near."""
     if isinstance(value, str) and value in choices:
@@ -147,29 +166,30 @@ def check_samples(X: ArrayLike, n_in: int, scale: Any, ops: Operations) -> NDArr
 
 
 def check_batch(
-    X: ArrayLike, y: ArrayLike, n_in: int, n_classes: int, scale: Any, ops: Operations
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Give a batch's inputs and labels as the kernels take them: at least one row."""
+    X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, config: Config, scale: Any, ops: Operations
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
+    """Give a batch's inputs, labels and weights as the kernels take them: at least one row."""
     inputs = prepare_inputs(X)
     if len(inputs) == 0:
         raise ValueError(f"X has shape {inputs.shape}: the batch is empty; give at least one row")
     labels = prepare_labels(y, len(inputs))
-    check_inputs(inputs, n_in, scale, ops)
-    if labels.ndim == 1:
-        _check_classes(None, int(labels.max()), n_classes)
-    else:
-        _check_classes(labels.shape[1], None, n_classes)
-    return inputs, labels
+    check_inputs(inputs, config.sizes[0], scale, ops)
+    labels = labels_for(labels, config.output, config.sizes[-1])
+    return (
+        inputs,
+        labels,
+        None if sample_weight is None else prepare_weights(sample_weight, len(inputs), True),
+    )
 
 
-def check_loader(loader: DataLoader, n_in: int, n_classes: int, scale: Any, ops: Operations) -> None:
+def check_loader(loader: DataLoader, config: Config, scale: Any, ops: Operations) -> None:
     """Compare what a loader knows of its data set, or finds out now, with what a model takes."""
     if not isinstance(loader, DataLoader):
         raise ValueError(f"loader is of type {type(loader).__name__}, expected a DataLoader")
     facts, _ = loader.prepare(ops)
-    _check_width(facts.n_features, n_in)
+    _check_width(facts.n_features, config.sizes[0])
     _check_values(facts.finite, facts.largest, scale)
-    _check_classes(facts.n_classes, facts.max_label, n_classes)
+    loader.labels_for(config.output, config.sizes[-1])
 
 
 def _check_width(n_features: int, n_in: int) -> None:
@@ -189,13 +209,16 @@ def _check_values(finite: bool, largest: float, scale: Any) -> None:
         )
 
 
-def _check_classes(n_columns: int | None, max_label: int | None, n_classes: int) -> None:
-    if n_columns is not None and n_columns != n_classes:
-        raise ValueError(f"y has {n_columns} columns, expected {n_classes}, the model's classes")
-    if max_label is not None and max_label >= n_classes:
-        raise ValueError(
-            f"y has the label {max_label}, expected 0 to {n_classes - 1}: the model has {n_classes} classes"
-        )
+def check_smoothing(smoothing: Any, output: str) -> float:
+    """Give the share of a label that goes to all classes alike: 0 to below 1, and 0 where there are none."""
+    is_number = isinstance(smoothing, int | float | np.floating | np.integer) and not isinstance(
+        smoothing, bool
+    )
+    if not is_number or not 0 <= smoothing < 1:
+        raise ValueError(f"label_smoothing is {smoothing!r}, expected a number from 0 to below 1")
+    if smoothing and output not in ("softmax", "logistic"):
+        raise ValueError(f"label_smoothing is {smoothing!r}, expected 0: {output} outputs have no classes")
+    return float(smoothing)
 
 
 def check_rates(rates: Any, n_batches: int, momentum: float, dtype: np.dtype[Any]) -> NDArray[np.float64]:
@@ -298,6 +321,7 @@ def check_state(
     """Give what `get_state` gave, once it fits the model."""
     try:
         family, steps, rows, average = (state[name] for name in ("optimizer", "steps", "state", "average"))
+        counts = {name: state.get(name, 0) for name in ("all_steps", "dropout_seed")} | {"steps": steps}
         weights = state["weights"]
     except (KeyError, TypeError):
         raise ValueError("state lacks a key of what get_state gives") from None
@@ -305,13 +329,14 @@ def check_state(
         raise ValueError(
             f"state of {len(rows)} rows for the optimizer {family!r}, expected one of {families}"
         )
-    if not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"steps is {steps!r}, expected a whole number from 0 up")
+    for name, count in counts.items():
+        if not isinstance(count, int) or not 0 <= count < 2**63:
+            raise ValueError(f"{name} is {count!r}, expected a whole number from 0 to below 2**63")
     checked = [check_weights(row, shapes, dtype) for row in [*rows, weights]]
     mean = None if average is None else check_weights(average, shapes, dtype)
     return {
         "optimizer": family,
-        "steps": steps,
+        **counts,
         "state": checked[:-1],
         "average": mean,
         "weights": checked[-1],

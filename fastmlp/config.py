@@ -7,8 +7,10 @@ import numpy as np
 from .ops import Operations
 
 ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
+KEEP_Z = ("silu", "gelu", "mish")  # whose derivative needs what they are applied to
+OUTPUTS = ("softmax", "logistic", "identity", "exp")
 # what models have of which nothing is said, as in files and pickles older than the choice
-DEFAULTS = {"activations": "relu", "init": "he_normal"}
+DEFAULTS = {"activations": "relu", "output": "softmax", "dropout": (0.0, 0.0), "init": "he_normal"}
 _TITLES = {"relu": "ReLU"}
 
 
@@ -21,6 +23,8 @@ class Config(NamedTuple):
     image_shape: tuple[int, ...] | None
     class_names: tuple[str, ...] | None
     activations: tuple[str, ...]
+    output: str
+    dropout: tuple[float, float]
     init: str
 
 
@@ -61,6 +65,16 @@ class Configured:
         return self._config.activations
 
     @property
+    def output(self) -> str:
+        """What the last layer's numbers mean: softmax, logistic, identity or exp, each with its loss."""
+        return self._config.output
+
+    @property
+    def dropout(self) -> tuple[float, float]:
+        """Rates of the dropout that training has, of inputs and of hidden units."""
+        return self._config.dropout
+
+    @property
     def init(self) -> str:
         """How the initial weights were drawn."""
         return self._config.init
@@ -76,9 +90,14 @@ class Configured:
         return self.sizes[0]
 
     @property
-    def n_classes(self) -> int:
-        """Classes, the width of the output."""
+    def n_out(self) -> int:
+        """Width of the output."""
         return self.sizes[-1]
+
+    @property
+    def n_classes(self) -> int:
+        """Classes: the width of the output, and two for a single logistic unit."""
+        return n_classes(self.output, self.n_out)
 
     @property
     def n_parameters(self) -> int:
@@ -90,15 +109,22 @@ class Configured:
         kinds = set(self.activations)
         activation: Any = kinds.pop() if len(kinds) == 1 else list(self.activations)
         said = f"activation={activation!r}, " if activation not in ("relu", []) else ""
+        said += f"output={self.output!r}, " if self.output != "softmax" else ""
+        said += f"dropout={self.dropout}, " if any(self.dropout) else ""
         return f"{type(self).__name__}({list(self.sizes)}, {said}scale={self.scale:g}, dtype={self.dtype})"
 
     def summary(self) -> str:
         """Describe the layers: a line each, with shapes and numbers of parameters."""
         pairs = list(zip(self.sizes, self.sizes[1:], strict=False))
-        kinds = [f"Linear + {_TITLES.get(name, name)}" for name in (*self.activations, "softmax")]
+        kinds = [f"Linear + {_TITLES.get(name, name)}" for name in (*self.activations, self.output)]
         width = max(map(len, kinds))
         lines = [f"{'layer':<{width}}{'weights':>16}{'parameters':>14}"]
         for kind, (n_in, n_out) in zip(kinds, pairs, strict=True):
             lines.append(f"{kind:<{width}}{f'{n_in} x {n_out}':>16}{(n_in + 1) * n_out:>14,}")
         lines.append(f"{'total':<{width}}{'':>16}{self.n_parameters:>14,}")
         return "\n".join(lines)
+
+
+def n_classes(output: str, n_out: int) -> int:
+    """Count the classes that an output tells apart."""
+    return 2 if output == "logistic" and n_out == 1 else n_out

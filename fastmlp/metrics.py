@@ -1,11 +1,12 @@
-"""How good predictions are: confusion matrix, macro-averaged F1 and accuracy."""
+"""How good predictions are: confusion matrix, macro-averaged F1, R2, D2 and accuracy."""
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.data import prepare_labels
+from fastmlp.data import labels_for, prepare_labels
 from fastmlp.data.inputs import as_array
 
 _Labels = tuple[NDArray[np.int64], NDArray[np.int64]]  # true and predicted
@@ -84,40 +85,84 @@ def macro_f1(confusion: ArrayLike) -> float:
 
 
 def _mean_f1(hits: NDArray[Any], found: NDArray[Any]) -> float:
-    """Average F1 over the classes found; `found` is 2 tp + fp + fn of each class."""
+    """Average F1 over the classes found, 0 where none is; `found` is 2 tp + fp + fn of each class."""
     present = found > 0
+    if not present.any():
+        return 0.0
     return float(np.mean(2.0 * hits[present] / found[present]))
 
 
 def evaluate(model: Any, X: ArrayLike, y: ArrayLike) -> float:
-    """Macro-averaged F1 score of a model's predictions.
+    """Score a model's predictions, with the score that goes with its output.
+
+    ========================  ==============================================================================
+    softmax, 1 logistic unit  macro-averaged F1 of the classes found in y or predicted
+    several logistic units    macro-averaged F1 of the labels found in y or predicted; 0 where none is
+    identity                  R2 = 1 - sum((y - p)^2) / sum((y - mean)^2), p predicted
+    exp                       D2 = 1 - deviance(y, p) / deviance(y, mean), the deviance Poisson's
+    ========================  ==============================================================================
+
+    They are scikit-learn's `f1_score(average="macro")`, `r2_score` and `d2_tweedie_score(power=1)`, the last
+    two averaged over the outputs. A target that is constant scores 1 where it is met exactly and 0 elsewhere.
 
     Parameters
     ----------
     model : MLP, not changed
     X : (n, n_in) real numbers
-    y : (n,) integers, or (n, n_classes) rows, of which the class with the largest share counts
+    y : labels or targets that the model takes; of a row of probabilities the class with the largest share
+        counts, and a label where its probability is above 1 / 2
 
     Returns
     -------
-    A number from 0 to 1.
+    A number up to 1; F1 is not below 0, R2 and D2 are NaN for a single sample.
 
     Raises
     ------
     ValueError
         X or y do not fit the model or each other, or there is no sample.
     """
-    true, predicted = _true_and_predicted(model, X, y)
+    predicted, labels = _predicted_and_labels(model, X, y)
+    if model.output in ("identity", "exp"):
+        loss = _squared_error if model.output == "identity" else _poisson_deviance
+        return _explained(labels, predicted.reshape(labels.shape).astype(np.float64), loss)
+    true = _classes(model, labels)
+    if true.ndim == 2:
+        return _mean_f1((true & predicted).sum(axis=0), true.sum(axis=0) + predicted.sum(axis=0))
 
-    def count(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.bincount(labels, minlength=model.n_classes)
+    def count(classes: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(classes, minlength=model.n_classes)
 
     # by class: a matrix of all pairs would be large where classes are many
-    return _mean_f1(count(true[true == predicted]), count(true) + count(predicted))
+    hits, of_true, of_predicted = (count(classes) for classes in (true[true == predicted], true, predicted))
+    return _mean_f1(hits, of_true + of_predicted)
+
+
+def _explained(y: NDArray[Any], predicted: NDArray[Any], loss: Any) -> float:
+    """Average over the columns what share of the mean's loss the predictions save."""
+    if len(y) < 2:
+        return math.nan
+    lowest, highest = y.min(axis=0), y.max(axis=0)
+    with np.errstate(all="ignore"):  # predictions that are far off lose without bound
+        mean = np.where(lowest == highest, lowest, y.mean(axis=0))  # which rounding would move off a constant
+        of_model, of_mean = loss(y, predicted).sum(axis=0), loss(y, mean).sum(axis=0)
+        return float(np.where(of_mean == 0, of_model == 0, 1 - of_model / of_mean).mean())
+
+
+def _squared_error(y: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
+    return np.square(y - predicted)
+
+
+def _poisson_deviance(y: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
+    """Half of it: y log(y / p) - y + p."""
+    above = y > 0  # elsewhere y log(y / p) is 0
+    log_ratio = np.log(np.divide(y, predicted, out=np.ones(y.shape), where=above))
+    deviance = np.where(above, y * log_ratio, 0) - y + predicted
+    # rounding may take it below 0; where the quotient is 0 for an infinite prediction, it is NaN
+    return np.where(np.isfinite(deviance), np.maximum(deviance, 0), np.inf)
 
 
 def accuracy(model: Any, X: ArrayLike, y: ArrayLike) -> float:
-    """Share of samples whose class a model predicts.
+    """Share of samples whose class a model predicts, or all of whose labels.
 
     Parameters
     ----------
@@ -130,19 +175,27 @@ def accuracy(model: Any, X: ArrayLike, y: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        As `evaluate` does.
+        As `evaluate` does, and where the model's output is identity or exp.
     """
-    true, predicted = _true_and_predicted(model, X, y)
-    return float(np.count_nonzero(true == predicted) / len(true))
+    if model.output in ("identity", "exp"):
+        raise ValueError(f"the model's output is {model.output}, which has no classes; use evaluate")
+    predicted, labels = _predicted_and_labels(model, X, y)
+    true = _classes(model, labels)
+    right = (true == predicted).reshape(len(true), -1).all(axis=1)
+    return float(np.count_nonzero(right) / len(right))
 
 
-def _true_and_predicted(model: Any, X: ArrayLike, y: ArrayLike) -> _Labels:
+def _predicted_and_labels(model: Any, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     predicted = model.predict(X)
-    labels = prepare_labels(y, len(predicted))
-    if labels.ndim == 2:
-        if labels.shape[1] != model.n_classes:
-            raise ValueError(f"y has {labels.shape[1]} columns: the model has {model.n_classes} classes")
-        labels = labels.argmax(axis=1)
+    labels = labels_for(prepare_labels(y, len(predicted)), model.output, model.n_out)
     if not len(predicted):
         raise ValueError("X has no sample: a score needs at least one")
-    return _pair(labels, predicted, model.n_classes)
+    return predicted, labels
+
+
+def _classes(model: Any, labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Give the true classes, (n,), or the true labels of several units, (n, n_out)."""
+    if model.output == "softmax":
+        return labels.argmax(axis=1) if labels.ndim == 2 else labels
+    true = (labels > 0.5).astype(np.int64)
+    return true[:, 0] if model.n_out == 1 else true

@@ -10,26 +10,36 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import checks, kernels, schedules
-from .config import DEFAULTS, Config
+from .config import DEFAULTS, KEEP_Z, Config
 from .data import DataLoader
 from .export import safetensors
+from .inference import Inference
 from .init import initial_weights
 from .ops import Operations
 from .optimizers import SGD, Adam
-from .steps import family_of, optimizer_record, rate_factors, take_step
-from .weights import Weighted
+from .parameters import Layer
+from .steps import family_of, rate_factors, settings_of, steps_in, take_losses, take_step, weighted_mean
 
 _PLAIN = SGD()
+_NONE = np.empty(0)  # weights of rows
 
 
-class MLP(Weighted):
-    """A multilayer perceptron: linear layers with activations between them, softmax with cross-entropy last.
+class MLP(Inference):
+    """A multilayer perceptron: linear layers with activations between them, and an output with its loss.
 
     Parameters
     ----------
-    sizes : widths of the input, of each hidden layer and of the output (the number of classes)
+    sizes : widths of the input, of each hidden layer and of the output
     activation : of the hidden layers: identity, relu, tanh, logistic, leaky_relu, selu, silu, gelu or mish,
         or one of these for each hidden layer; saved
+    output : what the last layer's numbers mean, and the loss that training lessens; saved.
+        softmax: classes that exclude each other, with cross-entropy.
+        logistic: labels of their own, with binary cross-entropy; one unit for two classes.
+        identity: numbers to be predicted, with half the squared error.
+        exp: expected counts, with half the Poisson deviance.
+    dropout : rate, from 0 to below 1, at which training leaves out hidden units, or two rates, of inputs and
+        of hidden units; what stays is divided by 1 - rate, and inference leaves out nothing (Srivastava et
+        al., Dropout, 2014); saved
     scale : factor that inputs are multiplied by, in training and in inference; saved with the model
     init : of the weights: he_normal, he_uniform, glorot_normal, glorot_uniform or lecun_normal; saved
     image_shape : (rows, columns) of the images that a row of X holds, where it holds images; saved
@@ -58,6 +68,8 @@ class MLP(Weighted):
         sizes: Sequence[int],
         *,
         activation: str | Sequence[str] = "relu",
+        output: str = "softmax",
+        dropout: float | Sequence[float] = 0.0,
         scale: float = 1.0,
         init: str = "he_normal",
         image_shape: Sequence[int] | None = None,
@@ -66,49 +78,75 @@ class MLP(Weighted):
         dtype: DTypeLike = np.float32,
         ops: Operations = kernels,
     ) -> None:
-        config = checks.check_config(sizes, dtype, scale, image_shape, class_names, activation, init)
+        of_layers = activation, output, dropout, init
+        config = checks.check_config(sizes, dtype, scale, image_shape, class_names, *of_layers)
         self._set_up(config, ops)
         rng = np.random.default_rng(seed)
         self._arena.write(
             initial_weights(init, shape, rng) if len(shape) == 2 else np.zeros(shape)
             for shape in self._arena.shapes
         )
+        if any(self.dropout):
+            self._kept.dropout_seed = int(rng.integers(2**63))
 
     # --- training, step by step --------------------------------------------------------------------------
 
-    def forward(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Run a batch through all layers and return its mean loss.
+    def forward(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        label_smoothing: float = 0.0,
+    ) -> float:
+        """Run a batch through all layers and return its mean loss, weighted where rows have weights.
 
         Parameters
         ----------
         X : (batch, n_in) real numbers
-        y : (batch,) integers from 0 to n_classes - 1, or (batch, n_classes) rows that sum to 1
+        y : for softmax (batch,) integers from 0 to n_classes - 1, or (batch, n_classes) rows that sum to 1;
+            for logistic (batch, n_out) numbers from 0 to 1; for identity (batch, n_out) numbers, for exp
+            none of them below 0; or (batch,) of these where n_out is 1
+        sample_weight : (batch,) weights of the rows, from 0 up; None for all 1
+        label_smoothing : share, from 0 to below 1, of each label that goes to all classes alike
 
         Raises
         ------
         ValueError
-            X or y does not fit the model.
+            X, y or sample_weight does not fit the model, or labels that are no classes are to be smoothed.
         FloatingPointError
             The loss is not finite: training has diverged.
         """
-        inputs, labels = checks.check_batch(X, y, self.n_in, self.n_classes, self._scale, self._ops)
+        smoothing = checks.check_smoothing(label_smoothing, self.output)
+        given = checks.check_batch(X, y, sample_weight, self._config, self._scale, self._ops)
+        inputs, labels, weights = given
         batch = len(inputs)
         with self._alone():
             self._forward_rows = self._gradient_rows = 0
             self._arena.reserve(batch)
             self._arena.load(inputs, self._scale)
-            *hidden, last = self._arena.layers(batch)
-            for layer, name in zip(hidden, self.activations, strict=True):
-                self._ops.linear_activation_forward(layer.x, layer.w, layer.b, name, layer.z, layer.y)
+            *hidden, last = layers = self._arena.layers(batch)
+            self._drop(layers[0].x, layers[0].x, 0)
+            for i, (layer, name) in enumerate(zip(hidden, self.activations, strict=True)):
+                saved = self._saved(layer, name)
+                self._ops.linear_activation_forward(layer.x, layer.w, layer.b, name, layer.z, saved)
+                self._drop(saved, layer.y, i + 1)
             self._ops.linear_forward(last.x, last.w, last.b, last.y)
-            losses = np.empty(batch)
-            self._ops.softmax_cross_entropy(last.y, labels, last.dy, losses)
-            # one after the other, as an epoch adds them: np.sum would add in pairs
-            loss = float(np.add.accumulate(losses)[-1]) / batch
+            losses = take_losses(self._ops, self.output, last.y, labels, last.dy, weights, smoothing)
+            loss, self._total_weight = weighted_mean(losses, weights)
             if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss}; a smaller learning rate may help")
             self._forward_rows = batch
             return loss
+
+    def _drop(self, x: NDArray[Any], y: NDArray[Any], index: int) -> None:
+        """Write to y what dropout leaves of the input x of a layer, or of its gradient."""
+        if rate := self.dropout[index > 0]:
+            self._ops.dropout(x, y, rate, self._kept.dropout_seed, self._kept.all_steps, index)
+
+    def _saved(self, layer: Layer, activation: str) -> NDArray[Any]:
+        """Give the place of an activation's values, which its derivative needs and dropout would change."""
+        return layer.z if self.dropout[1] and activation not in KEEP_Z else layer.y
 
     def backward(self) -> None:
         """Compute the gradient of the last forward pass's loss with respect to every parameter.
@@ -123,16 +161,19 @@ class MLP(Weighted):
                 raise RuntimeError("backward follows a forward pass: call forward(X, y) first")
             layers, gradients = self._arena.layers(self._forward_rows), self._arena.gradients()
             for i in reversed(range(len(layers))):
-                (w, _, x, y, dy, z), (dw, db) = layers[i], gradients[i]
+                (w, _, x, _, dy, z), (dw, db) = layers[i], gradients[i]
                 dx = layers[i - 1].dy if i else None
                 if i == len(layers) - 1:
                     self._ops.linear_backward(x, w, dy, dx, dw, db)
                 else:
-                    self._ops.linear_activation_backward(x, w, y, z, dy, self.activations[i], dx, dw, db)
+                    name = self.activations[i]
+                    saved = self._saved(layers[i], name)
+                    self._drop(dy, dy, i + 1)
+                    self._ops.linear_activation_backward(x, w, saved, z, dy, name, dx, dw, db)
             self._forward_rows, self._gradient_rows = 0, self._forward_rows
 
     def step(self, optimizer: SGD | Adam | float, total_steps: int | None = None) -> None:
-        """Move every parameter against its gradient.
+        """Move every parameter against its gradient; none where the weights of its rows summed to 0.
 
         Parameters
         ----------
@@ -152,11 +193,13 @@ class MLP(Weighted):
         with self._alone():
             if not self._gradient_rows:
                 raise RuntimeError("step follows a backward pass: call backward() first")
+            if not self._total_weight:
+                return
             steps = self._kept.steps if family_of(optimizer) == self._kept.family else 0
             given = schedules.rates(optimizer, steps, 1, total_steps)
             rates = checks.check_rates(given, 1, 0.0, self.dtype)[0]
             self._kept.begin(family_of(optimizer), False)
-            take_step(self._ops, self._arena, self._kept, optimizer, rates, self._gradient_rows)
+            take_step(self._ops, self._arena, self._kept, optimizer, rates, self._total_weight)
 
     # --- training, an epoch at once ----------------------------------------------------------------------
 
@@ -169,6 +212,7 @@ class MLP(Weighted):
         optimizer: SGD | Adam = _PLAIN,
         *,
         ema: float | None = None,
+        label_smoothing: float = 0.0,
     ) -> int:
         """Train on the samples of `order`, batch by batch; what `train_epoch` and `fit` call.
 
@@ -177,9 +221,11 @@ class MLP(Weighted):
         loader : the prepared data set
         order : int64 (n_samples,), rows of loader.X, at least one
         rates : learning rate; or float64 (n_batches, 2), the learning rate and the momentum of each step
-        losses : float64 (n_batches,), receives the mean loss of each batch as it is known
+        losses : float64 (n_batches,), receives each batch's weighted mean loss as it is known; 0 where the
+            weights sum to 0, and then the batch changes nothing
         optimizer : SGD or Adam, whose own lr is not looked at; what it accumulates stays with the model
         ema : decay of an exponential moving average of the weights, which inference then uses; None for none
+        label_smoothing : as for `forward`
 
         Returns
         -------
@@ -195,7 +241,11 @@ class MLP(Weighted):
             The model is training already.
         """
         self.check_loader(loader)
-        X = loader.X
+        X, weights, smoothing = (
+            loader.X,
+            loader.weights,
+            checks.check_smoothing(label_smoothing, self.output),
+        )
         order = checks.check_order(order, len(X))
         batch_size = min(loader.batch_size, len(order))
         losses = checks.check_losses(losses, -(-len(order) // batch_size), order)
@@ -206,12 +256,18 @@ class MLP(Weighted):
             self._arena.reserve(batch_size)
             self._kept.begin(family_of(optimizer), ema is not None)
             memory, table, kept = self._arena.memory, self._arena.table, self._kept
-            numbers = optimizer_record(optimizer, kept.steps, ema), rates, rate_factors(optimizer, len(table))
-            data, stop = (X, loader.y, order, batch_size), np.zeros(1, np.int64)
+            settings = settings_of(optimizer, kept, ema, smoothing)
+            numbers = settings, rates, rate_factors(optimizer, len(table))
+            labels, of_rows = (
+                loader.labels_for(self.output, self.n_out),
+                _NONE if weights is None else weights,
+            )
+            data, stop = (X, labels, of_rows, order, batch_size), np.zeros(1, np.int64)
             done = self._ops.train_epoch(
                 memory, table, kept.rows, *data, *numbers, self._scale, loader.masks, stop, losses
             )
-            kept.steps += done
+            taken = steps_in(order, batch_size, weights, done)
+            kept.steps, kept.all_steps = kept.steps + taken, kept.all_steps + taken
             advice = f"a smaller learning rate than {rates[min(done, len(losses) - 1), 0]:g} may help"
             if done < len(losses):
                 raise FloatingPointError(f"batch {done}: the loss is {losses[done]}; {advice}")
@@ -228,66 +284,7 @@ class MLP(Weighted):
         ValueError
             They do not fit.
         """
-        checks.check_loader(loader, self.n_in, self.n_classes, self._scale, self._ops)
-
-    # --- inference ---------------------------------------------------------------------------------------
-
-    def logits(self, X: ArrayLike) -> NDArray[Any]:
-        """Compute the outputs of the last layer, before softmax.
-
-        Parameters
-        ----------
-        X : (n, n_in) real numbers, or n_in of them for one sample
-
-        Returns
-        -------
-        logits : (n, n_classes) of the model's dtype; the bits of a row do not depend on the other rows
-
-        Raises
-        ------
-        ValueError
-            X does not fit the model.
-        """
-        inputs = checks.check_samples(X, self.n_in, self._scale, self._ops)
-        logits = np.empty((len(inputs), self.n_classes), self.dtype)
-        if len(inputs):
-            self._ops.infer(self._parameters, self._arena.table, inputs, self._scale, logits)
-        return logits
-
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Name the likeliest class of each row: int64 (n,). X and errors as for `predict_proba`."""
-        return self._finite_logits(X).argmax(axis=1)
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
-        """Compute the probability of each class: (n, n_classes), each row summing to 1.
-
-        Parameters
-        ----------
-        X : as for `logits`
-
-        Raises
-        ------
-        ValueError
-            X does not fit the model.
-        FloatingPointError
-            The logits of a row are not finite, so that no class is the likeliest.
-        """
-        p = self._finite_logits(X)
-        p -= p.max(axis=1, keepdims=True, initial=-np.inf)
-        np.exp(p, out=p)
-        p /= p.sum(axis=1, keepdims=True)
-        return p
-
-    def _finite_logits(self, X: ArrayLike) -> NDArray[Any]:
-        logits = self.logits(X)
-        finite = np.isfinite(logits)
-        if not finite.all():
-            row = int(finite.all(axis=1).argmin())
-            raise FloatingPointError(
-                f"the logits of row {row} of X are not finite: its values or the weights are too large for "
-                f"{self.dtype}"
-            )
-        return logits
+        checks.check_loader(loader, self._config, self._scale, self._ops)
 
     # --- files and copies -------------------------------------------------------------------------------
 
@@ -301,6 +298,8 @@ class MLP(Weighted):
             "image_shape": None if self.image_shape is None else list(self.image_shape),
             "class_names": None if self.class_names is None else list(self.class_names),
             "activations": list(self.activations),
+            "output": self.output,
+            "dropout": list(self.dropout),
             "init": self.init,
         }
 

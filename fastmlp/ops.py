@@ -27,6 +27,8 @@ class Operations(Protocol):
         batch_size: int,
         dtype: DTypeLike,
         activations: Sequence[str] | None = None,
+        output: str = "softmax",
+        dropout: tuple[float, float] = (0.0, 0.0),
     ) -> tuple[_Array, int]:
         """Lay out parameters and workspaces in one array."""
 
@@ -71,10 +73,50 @@ class Operations(Protocol):
     ) -> None:
         """Give the gradients of `linear_activation_forward`; dy is consumed."""
 
+    def dropout(self, x: _Array, y: _Array, rate: float, seed: int, step: int, layer: int) -> None:
+        """y = x / (1 - rate), or 0 with the probability rate."""
+
     def softmax_cross_entropy(
-        self, logits: _Array, labels: _Array, dlogits: _Array, losses: NDArray[np.float64]
+        self,
+        logits: _Array,
+        labels: _Array,
+        dlogits: _Array,
+        losses: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None,
+        smoothing: float = 0.0,
     ) -> None:
-        """Give each row's loss, and the gradient of their mean."""
+        """Give each row's loss, and the gradient of their weighted mean."""
+
+    def logistic_cross_entropy(
+        self,
+        z: _Array,
+        targets: _Array,
+        dz: _Array,
+        losses: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None,
+        smoothing: float = 0.0,
+    ) -> None:
+        """Give the same of units that are labels of their own."""
+
+    def squared_error(
+        self,
+        z: _Array,
+        targets: _Array,
+        dz: _Array,
+        losses: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Give the same of half the squared error."""
+
+    def poisson_deviance(
+        self,
+        z: _Array,
+        targets: _Array,
+        dz: _Array,
+        losses: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Give the same of half the Poisson deviance of means exp(z)."""
 
     def sgd_step(self, w: _Array, dw: _Array, lr: Any, l2: Any = 0.0, weight_decay: Any = 0.0) -> None:
         """w = w - lr * dw, with decay."""
@@ -118,9 +160,10 @@ class Operations(Protocol):
         state: _Array,
         x: _Array,
         labels: _Array,
+        weights: NDArray[np.float64],
         order: NDArray[np.int64],
         batch_size: int,
-        optimizer: _Array,
+        settings: _Array,
         rates: NDArray[np.float64],
         factors: NDArray[np.float64],
         scale: Any,

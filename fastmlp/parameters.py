@@ -38,6 +38,8 @@ class Arena:
     sizes : widths, from the input to the classes
     dtype : float32 or float64
     activations : a name for each hidden layer; None for relu in all
+    output : of the last layer
+    dropout : rates of inputs and of hidden units
 
     Attributes
     ----------
@@ -53,8 +55,10 @@ class Arena:
         sizes: Sequence[int],
         dtype: np.dtype[Any],
         activations: Sequence[str] | None = None,
+        output: str = "softmax",
+        dropout: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        self._plan = lambda n_rows: ops.plan(sizes, n_rows, dtype, activations)
+        self._plan = lambda n_rows: ops.plan(sizes, n_rows, dtype, activations, output, dropout)
         pairs = zip(sizes, sizes[1:], strict=False)
         self.shapes = [shape for n_in, n_out in pairs for shape in ((n_in, n_out), (n_out,))]
         self._gradients: _Array | None = None  # made when first asked for

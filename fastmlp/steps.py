@@ -11,10 +11,13 @@ from .parameters import Arena, aligned_zeros
 
 _Array = NDArray[Any]
 
-# what the operations take of an optimizer
+# what the operations take of an optimizer, dropout and a loss
 _RECORD = np.dtype(
-    [("kind", np.int64), ("steps", np.int64)]
-    + [(name, np.float64) for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema")]
+    [(name, np.int64) for name in ("kind", "steps", "all_steps", "seed")]
+    + [
+        (name, np.float64)
+        for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema", "smoothing")
+    ]
 )
 _KINDS = ("sgd", "momentum", "nesterov", "adam")
 
@@ -26,6 +29,7 @@ class Kept:
     ----------
     family : "adam", "momentum" or "sgd", whose state it is; None before the first step
     steps : taken by that optimizer
+    all_steps : taken by any, which with dropout_seed says what dropout draws
     rows : (n_kept, size) velocity, or Adam's m and v, then the average where there is one
     has_average : whether it is there
     """
@@ -35,7 +39,7 @@ class Kept:
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
         self.family: str | None = None
-        self.steps, self.has_average = 0, False
+        self.steps, self.all_steps, self.dropout_seed, self.has_average = 0, 0, 0, False
         self.rows: _Array = np.zeros((0, 0), arena.block.dtype)
 
     def begin(self, family: str | None, averaged: bool) -> None:
@@ -66,14 +70,16 @@ class Kept:
         """Copy all of it into plain arrays."""
         rows = [self._arena.read(row) for row in self.rows]
         average = rows.pop() if self.has_average else None
-        return {"optimizer": self.family, "steps": self.steps, "state": rows, "average": average}
+        numbers = {name: getattr(self, name) for name in ("steps", "all_steps", "dropout_seed")}
+        return {"optimizer": self.family, **numbers, "state": rows, "average": average}
 
     def write(self, kept: dict[str, Any]) -> None:
         """Take over what `read` gave."""
         average = [] if kept["average"] is None else [kept["average"]]
         self.begin(None, False)
         self.begin(kept["optimizer"], bool(average))
-        self.steps = kept["steps"]
+        for name in ("steps", "all_steps", "dropout_seed"):
+            setattr(self, name, kept[name])
         for row, arrays in enumerate([*kept["state"], *average]):
             targets = [array for pair in self.matrices(row) for array in pair]
             for target, array in zip(targets, arrays, strict=True):
@@ -91,10 +97,11 @@ def rate_factors(optimizer: SGD | Adam, n_layers: int) -> NDArray[np.float64]:
     return np.column_stack([of_layers, of_layers * optimizer.bias_lr])
 
 
-def optimizer_record(optimizer: SGD | Adam, steps: int, ema: float | None) -> _Array:
-    """Make the record of an optimizer's numbers that `train_epoch` takes."""
+def settings_of(optimizer: SGD | Adam, kept: Kept, ema: float | None, smoothing: float) -> _Array:
+    """Make the record of what `train_epoch` is told of an optimizer, dropout and the smoothing of labels."""
     record = np.zeros(1, _RECORD)
-    record["kind"], record["steps"], record["ema"] = _KINDS.index(optimizer.kind), steps, ema or 0
+    record["kind"], record["ema"], record["smoothing"] = _KINDS.index(optimizer.kind), ema or 0, smoothing
+    record["steps"], record["all_steps"], record["seed"] = kept.steps, kept.all_steps, kept.dropout_seed
     record["l2"], record["weight_decay"] = optimizer.l2, optimizer.weight_decay
     if isinstance(optimizer, Adam):
         record["beta_1"], record["beta_2"] = optimizer.beta_1, optimizer.beta_2
@@ -102,11 +109,49 @@ def optimizer_record(optimizer: SGD | Adam, steps: int, ema: float | None) -> _A
     return record
 
 
+def weighted_mean(losses: _Array, weights: _Array | None) -> tuple[float, float]:
+    """Average a batch's losses as an epoch does; give the sum of weights too."""
+    # one after the other: np.sum would add in pairs
+    if weights is None:
+        return float(np.add.accumulate(losses)[-1]) / len(losses), float(len(losses))
+    total, counted = float(np.add.accumulate(weights)[-1]), weights > 0
+    if not total:
+        return 0.0, 0.0
+    return float(np.add.accumulate((weights * losses)[counted])[-1]) / total, total
+
+
+def steps_in(order: _Array, batch_size: int, weights: _Array | None, n_batches: int) -> int:
+    """Count the steps that an epoch's first batches take: none where a batch's weights are all 0."""
+    if weights is None:
+        return n_batches
+    starts = np.arange(0, len(order), batch_size)
+    return int(np.count_nonzero(np.logical_or.reduceat(weights[order] > 0, starts)[:n_batches]))
+
+
+def take_losses(
+    ops: Operations,
+    output: str,
+    z: _Array,
+    labels: _Array,
+    dz: _Array,
+    weights: _Array | None,
+    smoothing: float,
+) -> NDArray[np.float64]:
+    """Compute each row's loss, and the gradient of their weighted mean."""
+    losses = np.empty(len(z))
+    if output in ("softmax", "logistic"):
+        loss = ops.softmax_cross_entropy if output == "softmax" else ops.logistic_cross_entropy
+        loss(z, labels, dz, losses, weights, smoothing)
+    else:
+        (ops.squared_error if output == "identity" else ops.poisson_deviance)(z, labels, dz, losses, weights)
+    return losses
+
+
 def take_step(
     ops: Operations, arena: Arena, kept: Kept, optimizer: SGD | Adam, rates: _Array, total_weight: float
 ) -> None:
     """Step every parameter by the gradients in the arena, as `train_epoch` does; no average is moved."""
-    kept.steps += 1
+    kept.steps, kept.all_steps = kept.steps + 1, kept.all_steps + 1
     lr, momentum = rates.tolist()
     rows = [kept.matrices(row) for row in range(len(kept.rows))]
     factors = rate_factors(optimizer, len(arena.parameters())).tolist()

@@ -20,11 +20,13 @@ class Weighted(Configured):
         """Make parameters, all zero."""
         self._config, self._ops = config, check_ops(ops)
         self._scale = config.dtype.type(config.scale)
-        self._arena = Arena(self._ops, config.sizes, config.dtype, config.activations)
+        of_layers = config.activations, config.output, config.dropout
+        self._arena = Arena(self._ops, config.sizes, config.dtype, *of_layers)
         self._kept = Kept(self._arena)
         self._lock = threading.Lock()
         self._forward_rows = 0  # rows of the forward pass that backward may follow; 0: none
         self._gradient_rows = 0  # rows that the gradients for a step are of
+        self._total_weight = 0.0  # of these rows
 
     def _alone(self) -> threading.Lock:
         """Give the lock of a training call; a second call is an error, not a wait."""
@@ -69,7 +71,8 @@ class Weighted(Configured):
         -------
         state : optimizer, the family whose state it is, or None; steps, taken by it; state, for each thing
             that it accumulates a list of arrays in the order of `get_weights`; average, such a list or None;
-            weights, such a list of what training goes on from
+            weights, such a list of what training goes on from; all_steps and dropout_seed, whole numbers
+            by which dropout draws
         """
         return {**self._kept.read(), "weights": self.raw_weights()}
 
@@ -89,5 +92,5 @@ class Weighted(Configured):
     def reset_optimizer(self) -> None:
         """Forget what the optimizer has accumulated; an average of the weights stays."""
         with self._alone():
-            average = self._kept.read()["average"]
-            self._kept.write({"optimizer": None, "steps": 0, "state": [], "average": average})
+            nothing: dict[str, Any] = {"optimizer": None, "steps": 0, "state": []}
+            self._kept.write(self._kept.read() | nothing)

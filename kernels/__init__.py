@@ -4,6 +4,7 @@ Everything here has a twin of the same name and signature in `fastmlp.reference`
 """
 
 from .core.memory import plan
+from .dropout import dropout
 from .epoch import train_epoch
 from .inference import infer
 from .linear import (
@@ -14,12 +15,13 @@ from .linear import (
     linear_relu_backward,
     linear_relu_forward,
 )
-from .losses import softmax_cross_entropy
+from .losses import logistic_cross_entropy, poisson_deviance, softmax_cross_entropy, squared_error
 from .optimizers import adam_step, ema_step, momentum_step, sgd_step
 from .scan import scan, zero_masks
 
 __all__ = [
     "adam_step",
+    "dropout",
     "ema_step",
     "infer",
     "linear_activation_backward",
@@ -28,11 +30,14 @@ __all__ = [
     "linear_forward",
     "linear_relu_backward",
     "linear_relu_forward",
+    "logistic_cross_entropy",
     "momentum_step",
     "plan",
+    "poisson_deviance",
     "scan",
     "sgd_step",
     "softmax_cross_entropy",
+    "squared_error",
     "train_epoch",
     "zero_masks",
 ]

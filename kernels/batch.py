@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .activations import RELU, activate
+from .activations import RELU, SILU, activate
 from .core import memory
 from .core.gather import data_rows, gather_row, gathered, gathered_transposed, in_place, prefetch_row
 from .core.jit import kernel
@@ -18,8 +18,9 @@ from .core.simd import VECTOR_BYTES, convert, lanes, stack_of, two_vectors
 from .core.sparsity import BLOCK, FEATURES, SAMPLES, WORD, index_features, index_samples
 from .core.threads import barrier, thread_range
 from .core.tile import INDEXED_WIDE, WIDE, indexed_product_step, product_step
+from .dropout import draw_at, draw_of, drop_inputs, drop_rows
 from .linear import forward_rows, indexed_forward_rows, input_gradient
-from .losses import exp_row, finish_row
+from .losses import loss_rows
 from .optimizers import Parameters, cleared, is_plain, layer_update, part, update_rows
 
 _wide_zeros = stack_of(INDEXED_WIDE)
@@ -31,12 +32,13 @@ class Batch(NamedTuple):
     arena: Any  # pointer to its first element
     table: Any  # of `plan`
     x: Any  # the data set
-    labels: Any
+    targets: Any  # labels and weights of its rows
     masks: Any  # of what is not zero in x, or empty
     scale: Any  # factor of x
     values: Any  # what each byte of x stands for
     samples: Any  # rows of x
     next_samples: Any  # those of the next batch
+    key: int  # of what dropout draws
 
 
 @kernel
@@ -50,17 +52,20 @@ def load_batch(batch, thread, n_threads):
     group, part, parts = _column_group(layer, thread, n_threads)
     own = _group_memory(batch, group)
     data, row_indices = _data(batch, own), _row_indices(own, layer)
-    ready = in_place(batch.x, own, batch.scale)
+    draw = _draw(batch, 0)
+    ready = in_place(batch.x, own, batch.scale, draw.drop > 0)
     first, last = thread_range(samples.size, part, parts)
     for row in range(first, last):
         row_indices[row] = samples[row] if ready else row
         if not ready:
             gather_row(batch.x, samples[row], batch.scale, row_of(data, row))
+            if draw.drop:
+                drop_inputs(draw_at(draw, row, 0), row_of(data, row), layer.n_in, batch.scale)
         if row < batch.next_samples.size:  # rows in random places come too late by themselves
             prefetch_row(batch.x, batch.next_samples[row])
             if masks.size:
                 prefetch_row(masks, batch.next_samples[row])
-            prefetch_row(batch.labels, batch.next_samples[row])
+            prefetch_row(batch.targets.labels, batch.next_samples[row])
     if masks.size:
         features = submatrix(memory.feature_indices(own, layer), first // SAMPLES, 0)
         index_features(masks, samples, first, last, features)
@@ -93,7 +98,8 @@ def _row_indices(own, layer):
 @kernel
 def _data(batch, own):
     """What those indices count: rows of the data set, or of a copy."""
-    return data_rows(batch.x, batch.scale, memory.inputs(own, batch.table[0]))
+    layer = batch.table[0]
+    return data_rows(batch.x, batch.scale, memory.inputs(own, layer), layer.drop > 0)
 
 
 @kernel
@@ -114,13 +120,9 @@ def forward_backward(batch, row_losses, sync, thread, n_threads):
             _forward_part(batch, index, first, last - first, group * columns, columns)
         else:
             _first_forward_part(batch, group, first, last - first, columns)
-    top, n_classes = table[n_layers - 1], table[n_layers - 1].n_out
-    logits, dlogits = memory.outputs(arena, top), memory.output_gradients(arena, top)
-    for row in range(first, last):
-        row_losses[row] = exp_row(row_of(logits, row), row_of(dlogits, row), n_classes)
-    for row in range(first, last):
-        z, dz, sample = row_of(logits, row), row_of(dlogits, row), batch.samples[row]
-        row_losses[row] = finish_row(z, row_losses[row], batch.labels, sample, dz, n_classes, rows)
+    top = table[n_layers - 1]
+    logits, dlogits, share = memory.outputs(arena, top), memory.output_gradients(arena, top), (first, last)
+    loss_rows(top.output, logits, dlogits, batch.targets, share, top.n_out, row_losses)
     if first == last:  # no panel either: there are no more of them than shares
         return
     panel = offset(arena, top.panels + min(thread, first // memory.SHARE_UNIT) * top.panel_size)
@@ -129,8 +131,9 @@ def forward_backward(batch, row_losses, sync, thread, n_threads):
         dy = submatrix(memory.output_gradients(arena, here), first, 0)
         dx = submatrix(memory.output_gradients(arena, lower), first, 0)
         saved = submatrix(memory.pre_activations(arena, lower), first, 0)
-        w, kind = memory.weights(arena, here), lower.activation
-        input_gradient(w, dy, dx, saved, kind, panel, last - first, here.n_in, here.n_out)
+        below = lower.activation, saved, draw_at(_draw(batch, index), first, 0)
+        shape = last - first, here.n_in, here.n_out
+        input_gradient(memory.weights(arena, here), dy, dx, below, panel, shape)
 
 
 @kernel
@@ -159,12 +162,26 @@ def _first_forward_part(batch, group, first, n_rows, columns):
 
 @kernel
 def _activate_part(batch, index, first, n_rows, column, columns):
-    """The activation of some rows and columns, unless the product has done it; pads stay as they are."""
-    layer = batch.table[index]
-    if layer.activation > RELU:
+    """The activation of some rows and columns, unless the product has done it, and dropout after it.
+
+    Pads stay as they are.
+    """
+    layer, last = batch.table[index], index + 1 == batch.table.shape[0]
+    width, drop = min(columns, layer.n_out - column), 0 if last else batch.table[index + 1].drop
+    if layer.activation > RELU or drop:
         z = submatrix(memory.pre_activations(batch.arena, layer), first, column)
         y = submatrix(memory.outputs(batch.arena, layer), first, column)
-        activate(layer.activation, z, y, n_rows, min(columns, layer.n_out - column))
+        kept = z if drop and layer.activation < SILU else y  # what the derivative is taken from, if not z
+        if layer.activation > RELU:
+            activate(layer.activation, z, kept, n_rows, width)
+        if drop:
+            drop_rows(draw_at(_draw(batch, index + 1), first, column), kept, y, n_rows, width)
+
+
+@kernel
+def _draw(batch, index):
+    """What dropout draws for a layer's input."""
+    return draw_of(batch.key, index, batch.table[index].drop, batch.scale)
 
 
 @kernel
@@ -204,7 +221,7 @@ def step_all(batch, step, thread, n_threads):
         elif first < last:
             share = layer.column_groups + min(part, first // memory.SHARE_UNIT) * (n_threads // parts) + group
             update, room = (
-                layer_update(step, index, 0, n_rows, zero),
+                layer_update(step, index, 0, zero),
                 memory.gradient_room(arena, layer, share),
             )
             w = layer_weights(batch, step, index, first, column)
@@ -216,7 +233,7 @@ def step_all(batch, step, thread, n_threads):
                 _step_blocks(update, w, x, dy, (last - first, columns, n_rows), zeros, room)
         if part == 0:
             update, room = (
-                layer_update(step, index, 1, n_rows, zero),
+                layer_update(step, index, 1, zero),
                 memory.gradient_room(arena, layer, group),
             )
             b = layer_biases(batch, step, index, column)
@@ -258,7 +275,7 @@ def _indexed_step(batch, step, column, columns, thread, n_threads):
     x, own = _gathered_columns(batch, group), _group_memory(batch, group)
     zero = convert(0.0, batch.arena[0])
     zeros, panel = Matrix(_wide_zeros(zero), 0, 0), INDEXED_WIDE * lanes(batch.arena)
-    update = layer_update(step, 0, 0, batch.samples.size, zero)
+    update = layer_update(step, 0, 0, zero)
     plain = is_plain(update)
     room = memory.gradient_room(batch.arena, layer, layer.column_groups + thread)
     # panels outside, so that a panel of dy stays in the L1 cache

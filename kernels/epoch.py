@@ -7,6 +7,8 @@ from .core import machine, threads
 from .core.gather import byte_values, fill_values
 from .core.jit import entry, kernel
 from .core.matrix import address, cast, offset
+from .dropout import draw_of, step_key
+from .losses import mean_loss, targets_of
 from .optimizers import Step
 
 # Stalls after which an epoch on the default number of threads goes on as one: others want its processors.
@@ -14,7 +16,21 @@ STALLS_TO_GO_ON_ALONE = 3
 
 
 def train_epoch(
-    arena, table, state, x, labels, order, batch_size, optimizer, rates, factors, scale, masks, stop, losses
+    arena,
+    table,
+    state,
+    x,
+    labels,
+    weights,
+    order,
+    batch_size,
+    settings,
+    rates,
+    factors,
+    scale,
+    masks,
+    stop,
+    losses,
 ):
     """Train on every batch of an epoch: gather, forward, loss, backward, step.
 
@@ -29,16 +45,19 @@ def train_epoch(
                                           velocity, or Adam's m and v, as the kind has them; then the average
                                           where there is one; rows on 64-byte boundaries
     x : (n, n_in)                         uint8, float32 or float64, any strides
-    labels : int64 (n,), or float64 (n, n_classes) rows that sum to 1
+    labels : int64 (n,), or float64 (n, n_out)   as the loss of the table's output takes them
+    weights : float64 (n,) or (0,)        of the rows of x, from 0 up, or empty for all 1
     order : int64                         rows of x to train on
     batch_size : int
-    optimizer : OPTIMIZER (1,)            kind and numbers of the step; l2 is divided by the batch's rows
+    settings : SETTINGS (1,)              kind and numbers of the step, dropout's and label smoothing; l2 is
+                                          divided by the batch's sum of weights
     rates : float64 (n_batches, 2)        learning rate and momentum of each step
     factors : float64 (n_layers, 2)       of the learning rate, for a layer's weights and biases
     scale : scalar                        factor of x, in the arena's dtype
     masks : uint64 (n, words) or (0, 0)   of `zero_masks`, or empty
     stop : int64 (1,)                     read once a batch: the epoch ends before a batch where it is not 0
-    losses : output                       float64 (n_batches,): mean loss of each batch
+    losses : output                       float64 (n_batches,): weighted mean loss of each batch; 0 where the
+                                          weights sum to 0, and then nothing else changes
 
     Returns
     -------
@@ -49,7 +68,7 @@ def train_epoch(
     """
     elastic = machine.explicit_threads() is None
     n_threads = threads.thread_count(batch_size * int(table[0]["x"]), threads.BATCH_WORK)
-    data, numbers = (x, labels, order, batch_size), (optimizer, rates, factors, scale)
+    data, numbers = (x, labels, weights, order, batch_size), (settings, rates, factors, scale)
     args = arena, table, state, *data, *numbers, masks, stop, losses, elastic
     return threads.parallel_epoch(_train_epoch, n_threads, stop, *args)
 
@@ -61,9 +80,10 @@ def _train_epoch(
     state,
     x,
     labels,
+    weights,
     order,
     batch_size,
-    optimizer,
+    settings,
     rates,
     factors,
     scale,
@@ -78,9 +98,10 @@ def _train_epoch(
     memory = address(arena, 0, 0)
     row_losses = cast(offset(memory, table[0].losses), np.float64)
     values = byte_values(scale)
-    first, second, average = _kept_rows(arena, state, optimizer)
-    fill_values(values, scale)
-    began, quickest = threads.cycles(), threads.BROKEN
+    first, second, average = _kept_rows(arena, state, settings)
+    # bytes that dropout keeps stand for more
+    fill_values(values, scale, draw_of(0, 0, table[0].drop, scale).factor)
+    began, quickest, taken = threads.cycles(), threads.BROKEN, settings[0].steps
     for batch in range(losses.size):
         if thread == 0:
             # one thread decides and tells the others before a barrier, so that all leave together
@@ -104,31 +125,32 @@ def _train_epoch(
             order[begin : begin + rows],
             order[begin + batch_size : begin + batch_size + rows],
         )
-        data = Batch(memory, table, x, labels, masks, scale, values, samples, next_samples)
+        targets = targets_of(labels, weights, samples, rows, settings[0].smoothing)
+        key = step_key(settings[0].seed, settings[0].all_steps + taken - settings[0].steps)
+        data = Batch(memory, table, x, targets, masks, scale, values, samples, next_samples, key)
         load_batch(data, thread, n_threads)
         forward_backward(data, row_losses, sync, thread, n_threads)
         if not threads.barrier(sync, n_threads):
             return batch
-        total = 0.0
-        for row in range(rows):
-            total += row_losses[row]
-        mean = total / rows
+        mean = mean_loss(targets, row_losses, rows)
         if thread == 0:
             losses[batch] = mean
         if not np.isfinite(mean):
             return batch
-        count = optimizer[0].steps + batch + 1
-        step = Step(optimizer, factors, first, second, average, count, rates[batch, 0], rates[batch, 1])
-        step_all(data, step, thread, n_threads)
+        total, (lr, momentum) = targets.total_weight, (rates[batch, 0], rates[batch, 1])
+        if total > 0:
+            taken += 1
+            step = Step(settings, factors, first, second, average, taken, total, lr, momentum)
+            step_all(data, step, thread, n_threads)
     return losses.size
 
 
 @kernel
-def _kept_rows(arena, state, optimizer):
+def _kept_rows(arena, state, settings):
     """Pointers to the velocity or m, to v, and to the average; to the arena where a kind has none."""
     nothing = address(arena, 0, 0)
     n_rows = state.shape[0]
     first = address(state, 0, 0) if n_rows else nothing
     second = address(state, 1, 0) if n_rows > 1 else nothing
-    average = address(state, n_rows - 1, 0) if optimizer[0].ema > 0 else nothing
+    average = address(state, n_rows - 1, 0) if settings[0].ema > 0 else nothing
     return first, second, average

@@ -49,12 +49,12 @@ def _infer(arena, table, x, scale, logits, sync, thread, n_threads):
     n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
     space_of_indices = np.empty(((size + SAMPLES - 1) // SAMPLES, n_blocks * BLOCK_ROW), np.int32)
     samples, indices, values = np.arange(size), rows_of(space_of_indices, 0), byte_values(scale)
-    fill_values(values, scale)
-    ready = in_place(x, workspaces.pointer, scale)
+    fill_values(values, scale, convert(1.0, scale))
+    ready = in_place(x, workspaces.pointer, scale, False)
     for begin in range(thread * CHUNK, x.shape[0], n_threads * CHUNK):
         rows = min(CHUNK, x.shape[0] - begin)
         here, there = workspaces, submatrix(workspaces, size, 0)
-        data = data_rows(x, scale, here)
+        data = data_rows(x, scale, here, False)
         if ready:
             data = submatrix(data, begin, 0)
         for r in range(rows):

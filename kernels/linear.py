@@ -12,6 +12,7 @@ from .core.memory import ACTIVATIONS, LINE, PANEL_ROWS
 from .core.simd import convert, lanes, two_vectors
 from .core.sparsity import BLOCK_ROW
 from .core.tile import indexed_product, product, transpose_block
+from .dropout import draw_at, draw_of, drop_rows
 
 # A longer inner dimension runs in blocks, so that a block of w's panel of two vectors stays in the L2 cache.
 INNER_BLOCK = 1024
@@ -157,10 +158,9 @@ def _linear_backward(x, w, saved, dy, dx, dw, db, panels, kind, sync, thread, n_
         threads.barrier(sync, n_threads)
     if dx.shape[0]:
         panel = aligned(address(panels, thread * (PANEL_BYTES // x.itemsize), 0))
-        outputs = rows_of(dx, first)
-        input_gradient(
-            rows_of(w, 0), rows_of(dy, first), outputs, outputs, IDENTITY, panel, last - first, n_in, n_out
-        )
+        outputs, nothing = rows_of(dx, first), draw_of(0, 0, 0, x.dtype.type(0))
+        below, shape = (IDENTITY, outputs, nothing), (last - first, n_in, n_out)
+        input_gradient(rows_of(w, 0), rows_of(dy, first), outputs, below, panel, shape)
     first, last = threads.thread_range(n_in, thread, n_threads)
     zeros = Matrix(two_vectors(x.dtype.type(0)), 0, 0)
     lower = x.dtype.type(-np.inf)
@@ -196,13 +196,15 @@ def indexed_forward_rows(x, w, b, y, indices, n_blocks, n_rows, n_out, lower):
 
 
 @kernel
-def input_gradient(w, dy, dx, saved, kind, panel, n_rows, n_in, n_out):
-    """Rows of dx = dy @ w.T, times the derivative of the activation below, of which `saved` is kept.
+def input_gradient(w, dy, dx, below, panel, shape):
+    """Rows of dx = dy @ w.T, then dropped as x was, then times the derivative of the activation below.
+
+    `below` is the kind of that activation, what its derivative is taken from, and what is drawn for x.
 
     A panel of w's rows at a time is transposed: panel has room for PANEL_ROWS of two vectors, if n_out is as
     large.
     """
-    width = lanes(panel)
+    (kind, saved, draw), (n_rows, n_in, n_out), width = below, shape, lanes(panel)
     zero = convert(0.0, panel[0])
     lowest = convert(-np.inf, zero)
     turned, zeros = Matrix(panel, 2 * width, 1), Matrix(two_vectors(zero), 0, 0)
@@ -217,5 +219,7 @@ def input_gradient(w, dy, dx, saved, kind, panel, n_rows, n_in, n_out):
                     transpose_block(source, features - half, depth - column, block)
             start = target if k else zeros
             product(submatrix(dy, 0, k), turned, target, n_rows, features, depth, start, lowest)
+        if draw.drop:
+            drop_rows(draw_at(draw, 0, feature), target, target, n_rows, features)
         if kind:
             activation_gradient(kind, submatrix(saved, 0, feature), target, n_rows, features)

@@ -1,51 +1,220 @@
-"""Softmax with cross-entropy: loss and gradient in one pass."""
+"""Losses of a network's outputs, each with its gradient in one pass."""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .core import threads
 from .core.jit import entry, kernel
-from .core.math import exp, log
-from .core.matrix import offset, rows_of
-from .core.simd import convert, div, keep_first, lanes, larger, largest_lane, load, splat, store, sub
+from .core.math import exp, log, log1p
+from .core.matrix import offset, row_of, rows_of
+from .core.memory import OUTPUTS
+from .core.simd import (
+    choose,
+    convert,
+    div,
+    filled,
+    fma,
+    keep_first,
+    lanes,
+    larger,
+    largest_lane,
+    load,
+    mul,
+    splat,
+    stack_of,
+    store,
+    sub,
+)
+
+# the number of an output is its place in OUTPUTS
+SOFTMAX, LOGISTIC, IDENTITY, EXP = range(len(OUTPUTS))
+
+_NO_WEIGHTS = np.empty(0)
+_TINY = float(np.finfo(np.float64).tiny)  # below it y log y is nothing, and log takes no such y
+_one_vector = stack_of(1)
 
 
-def softmax_cross_entropy(logits, labels, dlogits, losses):
-    """Softmax and the cross-entropy of its probabilities, with the gradient of the mean loss.
+def softmax_cross_entropy(logits, labels, dlogits, losses, weights=None, smoothing=0.0):
+    """Softmax and the cross-entropy of its probabilities, with the gradient of the weighted mean loss.
 
-    p = softmax(logits);  losses = -log p[label];  dlogits = (p - y) / batch, y one-hot or a row of labels
+    p = softmax(logits);  losses = -sum(y log p);  dlogits = (p - y) * weight / sum(weights)
 
-    The row's maximum is subtracted first, so exp cannot overflow; -log p is log(total) + max - logit, so
-    nothing is clipped. Sums run in ascending class. NaN stays NaN.
+    y is one-hot, or a row of labels; smoothed it is y (1 - smoothing) + smoothing / n_classes (Szegedy et
+    al., Rethinking the Inception Architecture, 2016, section 7). The row's maximum is subtracted first, so
+    exp cannot overflow; -log p is log(total) + max - logit, so nothing is clipped. Sums run in ascending
+    class. NaN stays NaN.
 
     Parameters (rows contiguous)
     ----------
     logits : (batch, n_classes)    float32 or float64
     labels : (batch,) int64, or (batch, n_classes) float64 rows that sum to 1
-    dlogits : output               (batch, n_classes) of logits' dtype, already divided by the batch
-    losses : output                (batch,) float64
+    dlogits : output               (batch, n_classes) of logits' dtype
+    losses : output                (batch,) float64, not times their weights
+    weights : (batch,) float64     from 0 up, or None for all 1; a row of weight 0 has no gradient
+    smoothing : float              from 0 to 1
     Outputs are overwritten and must not overlap any other argument.
 
     Twin: `fastmlp.reference.softmax_cross_entropy`.
     """
-    threads.parallel(
-        _softmax_cross_entropy, threads.thread_count(32 * logits.size), logits, labels, dlogits, losses
+    _call(SOFTMAX, logits, labels, dlogits, losses, weights, smoothing)
+
+
+def logistic_cross_entropy(z, targets, dz, losses, weights=None, smoothing=0.0):
+    """Cross-entropy of logistic units, each a label of its own, with the gradient of the weighted mean loss.
+
+    p = 1 / (1 + exp(-z));  losses = -sum(y log p + (1 - y) log(1 - p));  dz = (p - y) * weight / sum(weights)
+
+    y are the targets; smoothed y (1 - smoothing) + smoothing / 2. A unit's loss is
+    |z| (z > 0 ? 1 - y : y) + log1p(exp(-|z|)), in which nothing overflows or cancels.
+
+    Parameters (rows contiguous)
+    ----------
+    z : (batch, n_units)          float32 or float64
+    targets : (batch, n_units)    float64, from 0 to 1
+    dz : output                   (batch, n_units) of z's dtype
+    losses, weights, smoothing    as for `softmax_cross_entropy`
+    Outputs are overwritten and must not overlap any other argument.
+
+    Twin: `fastmlp.reference.logistic_cross_entropy`.
+    """
+    _call(LOGISTIC, z, targets, dz, losses, weights, smoothing)
+
+
+def squared_error(z, targets, dz, losses, weights=None):
+    """Half the squared error, with the gradient of the weighted mean loss.
+
+    losses = sum((z - y)**2) / 2;  dz = (z - y) * weight / sum(weights)
+
+    Parameters (rows contiguous)
+    ----------
+    z : (batch, n_units)          float32 or float64
+    targets : (batch, n_units)    float64, rounded to z's dtype
+    dz : output                   (batch, n_units) of z's dtype
+    losses, weights               as for `softmax_cross_entropy`
+    Outputs are overwritten and must not overlap any other argument.
+
+    Twin: `fastmlp.reference.squared_error`.
+    """
+    _call(IDENTITY, z, targets, dz, losses, weights, 0.0)
+
+
+def poisson_deviance(z, targets, dz, losses, weights=None):
+    """Half the Poisson deviance of means exp(z), with the gradient of the weighted mean loss.
+
+    losses = sum(exp(z) - y z + y log y - y), 0 log 0 = 0;  dz = (exp(z) - y) * weight / sum(weights)
+
+    The deviance of McCullagh and Nelder, Generalized Linear Models, 1989, section 2.3. Where exp(z) is
+    infinite in z's dtype the loss is.
+
+    Parameters (rows contiguous)
+    ----------
+    z : (batch, n_units)          float32 or float64
+    targets : (batch, n_units)    float64, from 0 up
+    dz : output                   (batch, n_units) of z's dtype
+    losses, weights               as for `softmax_cross_entropy`
+    Outputs are overwritten and must not overlap any other argument.
+
+    Twin: `fastmlp.reference.poisson_deviance`.
+    """
+    _call(EXP, z, targets, dz, losses, weights, 0.0)
+
+
+def _call(output, z, labels, dz, losses, weights, smoothing):
+    of_rows, samples = _NO_WEIGHTS if weights is None else weights, np.arange(len(z))
+    n_threads = threads.thread_count(32 * z.size)
+    threads.parallel(_losses, n_threads, z, labels, dz, losses, of_rows, samples, output, float(smoothing))
+
+
+@entry("dz", "losses")
+def _losses(z, labels, dz, losses, weights, samples, output, smoothing, sync, thread, n_threads):
+    batch, n_out = z.shape
+    targets, rows = (
+        targets_of(labels, weights, samples, batch, smoothing),
+        threads.thread_range(batch, thread, n_threads),
     )
+    loss_rows(output, rows_of(z, 0), rows_of(dz, 0), targets, rows, n_out, losses)
 
 
-@entry("dlogits", "losses")
-def _softmax_cross_entropy(logits, labels, dlogits, losses, sync, thread, n_threads):
-    batch, n_classes = logits.shape
-    first, last = threads.thread_range(batch, thread, n_threads)
-    # two short loops: a processor works on several rows at once where they fit in its window
-    for row in range(first, last):
-        losses[row] = exp_row(rows_of(logits, row).pointer, rows_of(dlogits, row).pointer, n_classes)
-    for row in range(first, last):
-        z, dz = rows_of(logits, row).pointer, rows_of(dlogits, row).pointer
-        losses[row] = finish_row(z, losses[row], labels, row, dz, n_classes, batch)
+# --- the bodies, which an epoch calls too ----------------------------------------------------------------
+
+
+class Targets(NamedTuple):
+    """What the rows of a batch are compared with."""
+
+    labels: Any  # of the data set: int64 (n,), or float64 (n, n_out)
+    weights: Any  # of its rows, or empty for all 1
+    samples: Any  # which of its rows the batch has
+    total_weight: float  # of these
+    smoothing: float
 
 
 @kernel
-def exp_row(z, dz, n_classes):
+def targets_of(labels, weights, samples, n_rows, smoothing):
+    """Targets of a batch; its weights are added in its own order."""
+    total = 0.0
+    if weights.size:
+        for row in range(n_rows):
+            total += weights[samples[row]]
+    else:
+        total = np.float64(n_rows)
+    return Targets(labels, weights, samples, total, smoothing)
+
+
+@kernel
+def _share(targets, row, like):
+    """What a row's gradient is divided by: sum of weights over its own, infinite where that is 0."""
+    if targets.weights.size:
+        weight = targets.weights[targets.samples[row]]
+        return convert(targets.total_weight / weight if weight > 0 else np.inf, like)
+    return convert(targets.total_weight, like)
+
+
+@kernel
+def mean_loss(targets, row_losses, n_rows):
+    """The weighted mean of the rows' losses, in their order; 0 where the weights sum to 0."""
+    total = 0.0
+    if targets.weights.size == 0:
+        for row in range(n_rows):
+            total += row_losses[row]
+    else:
+        for row in range(n_rows):
+            weight = targets.weights[targets.samples[row]]
+            if weight > 0:  # 0 times infinity would be NaN
+                total += weight * row_losses[row]
+    return total / targets.total_weight if targets.total_weight > 0 else 0.0
+
+
+@kernel
+def loss_rows(output, z, dz, targets, rows, n_out, row_losses):
+    """Losses of some rows, not times their weights, and the gradients of z."""
+    first, last = rows
+    if output == SOFTMAX:
+        # two short loops: a processor works on several rows at once where they fit in its window
+        for row in range(first, last):
+            row_losses[row] = _exp_row(row_of(z, row), row_of(dz, row), n_out)
+        for row in range(first, last):
+            sample, share = targets.samples[row], _share(targets, row, z.pointer[0])
+            to, top = (row_of(dz, row), share), row_losses[row]
+            row_losses[row] = _softmax_row(
+                row_of(z, row), top, to, n_out, targets.labels, sample, targets.smoothing
+            )
+    else:
+        for row in range(first, last):
+            sample, share = targets.samples[row], _share(targets, row, z.pointer[0])
+            to = row_of(dz, row), share
+            row_losses[row] = _other_row(
+                row_of(z, row), output, to, n_out, targets.labels, sample, targets.smoothing
+            )
+    if targets.weights.size:
+        for row in range(first, last):
+            if _share(targets, row, z.pointer[0]) == np.inf:  # even where the row is not finite
+                for c in range(n_out):
+                    row_of(dz, row)[c] = convert(0.0, z.pointer[0])
+
+
+@kernel
+def _exp_row(z, dz, n_classes):
     """Write exp(z - max) of a row to dz; returns the maximum as float64."""
     width = lanes(z)
     lowest = convert(-np.inf, z[0])
@@ -60,26 +229,84 @@ def exp_row(z, dz, n_classes):
 
 
 @kernel
-def finish_row(z, top, labels, sample, dz, n_classes, batch):
-    """Turn what exp_row wrote to dz into the gradient; returns the loss. `sample` is its row of labels."""
-    width = lanes(z)
+def _softmax_row(z, top, to, n_classes, labels, sample, smoothing):
+    """Turn what _exp_row wrote to dz into the gradient; returns the loss. `sample` is its row of labels."""
+    (dz, share), width = to, lanes(z)
     total = convert(0.0, z[0])
     for c in range(n_classes):
         total += dz[c]
-    share = convert(batch, total)
     log_total = log(np.float64(total)) + top
     if labels.ndim == 1:
-        label = labels[sample]
-        likely = (dz[label] / total - convert(1.0, total)) / share
-        for c in range(0, n_classes, width):
-            left = n_classes - c
-            store(div(div(load(offset(dz, c), left), splat(total)), splat(share)), offset(dz, c), left)
-        dz[label] = likely
-        return log_total - np.float64(z[label])
+        if smoothing == 0:
+            label = labels[sample]
+            likely = (dz[label] / total - convert(1.0, total)) / share
+            for c in range(0, n_classes, width):
+                left = n_classes - c
+                store(div(div(load(offset(dz, c), left), splat(total)), splat(share)), offset(dz, c), left)
+            dz[label] = likely
+            return log_total - np.float64(z[label])
     loss = 0.0
     for c in range(n_classes):
-        y = labels[sample, c]
+        y = _label(labels, sample, c) * (1 - smoothing) + smoothing / n_classes
         dz[c] = (dz[c] / total - convert(y, total)) / share
         if y > 0:  # a class of no weight adds nothing, even where its logit is -inf
             loss += y * (log_total - np.float64(z[c]))
+    return loss
+
+
+@kernel
+def _label(labels, sample, c):
+    """What a label says of a class: 1 for its own, or the number in its row."""
+    if labels.ndim == 1:
+        return 1.0 if labels[sample] == c else 0.0
+    return labels[sample, c]
+
+
+@kernel
+def _other_row(z, output, to, n_out, labels, sample, smoothing):
+    """Gradient and loss of a row of outputs that are independent of each other."""
+    dz, share = to
+    if output == LOGISTIC:
+        for c in range(n_out):
+            dz[c] = convert(_label(labels, sample, c) * (1 - smoothing) + smoothing / 2, z[0])
+        return _logistic_row(z, dz, n_out, share)
+    loss = 0.0
+    for c in range(n_out):
+        y, logit = _label(labels, sample, c), np.float64(z[c])
+        if output == IDENTITY:
+            error = z[c] - convert(y, z[0])
+            loss += 0.5 * np.float64(error) * np.float64(error)
+        else:
+            mean = largest_lane(exp(splat(logit)))
+            loss += mean - y
+            if y >= _TINY:
+                loss -= y * (logit - log(y))
+            error = convert(mean - y, z[0])
+            if np.abs(error) == np.inf:
+                loss = np.inf
+        dz[c] = error / share
+    return loss
+
+
+@kernel
+def _logistic_row(z, dz, n_out, share):
+    """Turn the targets in dz into the gradient; returns the loss."""
+    width, terms = lanes(z), _one_vector(z[0])
+    loss = 0.0
+    for c in range(0, n_out, width):
+        left = n_out - c
+        logit, y = load(offset(z, c), left), load(offset(dz, c), left)
+        zero, one = filled(logit, 0.0), filled(logit, 1.0)
+        size = larger(logit, sub(zero, logit))
+        e = exp(sub(zero, size))
+        # p and 1 - p, so that neither cancels
+        likelier = div(one, fma(e, one, one))
+        other = mul(e, likelier)
+        p, q = choose(logit, likelier, other), choose(logit, other, likelier)
+        not_y = sub(one, y)
+        gradient = sub(mul(not_y, p), mul(y, q))
+        store(div(gradient, splat(share)), offset(dz, c), left)
+        store(fma(size, choose(logit, not_y, y), log1p(e)), terms, width)
+        for lane in range(min(left, width)):
+            loss += np.float64(terms[lane])
     return loss

@@ -11,10 +11,14 @@ from .core.simd import add, convert, div, fma, lanes, load, mul, splat, sqrt, st
 
 SGD, MOMENTUM, NESTEROV, ADAM = range(4)
 
-# What does not change during an epoch: the kind, steps taken before, and the formulas' numbers.
-OPTIMIZER = np.dtype(
-    [("kind", np.int64), ("steps", np.int64)]
-    + [(name, np.float64) for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema")]
+# What does not change during an epoch: the kind, steps taken before, by this optimizer and in all, dropout's
+# seed, the formulas' numbers, label smoothing.
+SETTINGS = np.dtype(
+    [(name, np.int64) for name in ("kind", "steps", "all_steps", "seed")]
+    + [
+        (name, np.float64)
+        for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema", "smoothing")
+    ]
 )
 
 
@@ -99,16 +103,16 @@ def ema_step(average, w, decay):
 
 def _step(w, dw, kept, lr, momentum, kind, *penalties, count=1, means=(0.0, 0.0, 0.0)):
     # in one go: NumPy keeps something of every field that is set
-    optimizer = np.array([(kind, count - 1, *means, *penalties, 0.0)], OPTIMIZER)
+    settings = np.array([(kind, count - 1, 0, 0, *means, *penalties, 0.0, 0.0)], SETTINGS)
     matrices = [array if array.ndim == 2 else array[None] for array in (w, dw, *kept)]
     n_threads = threads.thread_count(8 * w.size)
-    threads.parallel(_optimizer_step, n_threads, *matrices, optimizer, float(lr), float(momentum))
+    threads.parallel(_optimizer_step, n_threads, *matrices, settings, float(lr), float(momentum))
 
 
 @entry("w", "first", "second")
-def _optimizer_step(w, dw, first, second, optimizer, lr, momentum, sync, thread, n_threads):
+def _optimizer_step(w, dw, first, second, settings, lr, momentum, sync, thread, n_threads):
     begin, end = threads.thread_range(w.shape[0], thread, n_threads)
-    numbers, like = optimizer[0], w.dtype.type(0)
+    numbers, like = settings[0], w.dtype.type(0)
     update = update_of(numbers, numbers.steps + 1, lr, momentum, numbers.l2, numbers.weight_decay, like)
     place = Parameters(rows_of(w, begin), rows_of(first, begin), rows_of(second, begin), rows_of(w, begin))
     update_rows(update, place, rows_of(dw, begin), end - begin, w.shape[1])
@@ -180,21 +184,22 @@ def update_of(numbers, step, lr, momentum, l2, weight_decay, like):
 class Step(NamedTuple):
     """What an epoch's caller said of the optimizer, and of this step."""
 
-    optimizer: Any  # (1,) of OPTIMIZER
+    settings: Any  # (1,) of SETTINGS
     factors: Any  # (n_layers, 2) of the rate: of weights and of biases
     first: Any  # pointers to what is kept, in the parameters' layout
     second: Any
     average: Any
     count: int  # of this step, from 1
+    total_weight: float  # of the batch
     lr: float
     momentum: float
 
 
 @kernel
-def layer_update(step, index, of_biases, total_weight, like):
+def layer_update(step, index, of_biases, like):
     """The numbers of a step of a layer's weights, or of its biases, which have neither penalty nor decay."""
-    numbers, lr = step.optimizer[0], step.lr * step.factors[index, of_biases]
-    l2, decay = (0.0, 0.0) if of_biases else (numbers.l2 / total_weight, numbers.weight_decay)
+    numbers, lr = step.settings[0], step.lr * step.factors[index, of_biases]
+    l2, decay = (0.0, 0.0) if of_biases else (numbers.l2 / step.total_weight, numbers.weight_decay)
     return update_of(numbers, step.count, lr, step.momentum, l2, decay, like)
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from optimizing import nothing_kept, numbers
+from optimizing import NO_WEIGHTS, nothing_kept, numbers
 
 from fastmlp import kernels
 
@@ -74,7 +74,7 @@ class Network:
         stop = np.zeros(1, np.int64) if stop is None else stop
         scalar = self.dtype.type
         of_step = numbers(lr, len(losses), len(self.table))
-        data, rest = (x, labels, order, self.batch_size), (scalar(scale), masks, stop, losses)
+        data, rest = (x, labels, NO_WEIGHTS, order, self.batch_size), (scalar(scale), masks, stop, losses)
         kept = nothing_kept(self.dtype)
         done = self.ops.train_epoch(self.arena, self.table, kept, *data, *of_step, *rest)
         return done, losses

@@ -58,6 +58,34 @@ def softmax(logits, y):
     return of_dlogits, of_losses
 
 
+def logistic(z, y):
+    """Bounds of logistic_cross_entropy in the dtype of z: of dz before it is weighed, and of the losses."""
+    dtype, n_out, size = z.dtype, z.shape[1], magnitude(z)
+    off, e, tiny = magnitude(y - y.astype(dtype)), np.exp(-size), float(np.finfo(dtype).tiny)
+    p, q = np.where(z > 0, 1, e) / (1 + e), np.where(z > 0, e, 1) / (1 + e)
+    of_dz = gamma(14, dtype) * ((1 - y) * p + y * q) + 2 * off + tiny
+    terms = size * np.where(z > 0, 1 - y, y) + np.log1p(e)
+    of_units = gamma(12, dtype) * terms + 2 * off * size + tiny
+    return of_dz, (of_units + gamma(n_out, np.float64) * terms).sum(axis=1)
+
+
+def squared(z, y):
+    """The same of squared_error."""
+    dtype, off, error = z.dtype, magnitude(y - y.astype(z.dtype)), magnitude(z - y)
+    of_dz = off + gamma(2, dtype) * (error + off)
+    terms = error**2 / 2
+    of_losses = error * of_dz + of_dz**2 + gamma(z.shape[1] + 3, np.float64) * terms
+    return of_dz, of_losses.sum(axis=1)
+
+
+def poisson(z, y):
+    """The same of poisson_deviance, whose means are computed in float64."""
+    mean, size = np.exp(z.astype(np.float64)), magnitude(z)
+    of_dz = gamma(6, np.float64) * (mean + y) + gamma(2, z.dtype) * magnitude(mean - y)
+    terms = mean + y + y * (size + magnitude(np.log(np.where(y > 0, y, 1))))
+    return of_dz, gamma(z.shape[1] + 10, np.float64) * terms.sum(axis=1)
+
+
 def assert_within(got, expected, bound):
     """Every element of `got` lies within `bound` of `expected`."""
     excess = np.abs(np.asarray(got, np.float64) - expected) - bound

@@ -1,7 +1,7 @@
 """Problems for the reference: filled arenas, epochs of them, and finite differences."""
 
 import numpy as np
-from optimizing import nothing_kept, numbers
+from optimizing import NO_WEIGHTS, nothing_kept, numbers
 
 from fastmlp import reference
 
@@ -32,7 +32,7 @@ def run(arena, table, x, labels, order, batch_size, lr=0.1, scale=1.0, stop=0):
     masks = np.empty((0, 0), np.uint64)
     stop = np.array([stop])
     of_step, kept = numbers(lr, len(losses), len(table)), nothing_kept(arena.dtype)
-    data, rest = (x, labels, order, batch_size), (scalar(scale), masks, stop, losses)
+    data, rest = (x, labels, NO_WEIGHTS, order, batch_size), (scalar(scale), masks, stop, losses)
     done = reference.train_epoch(arena, table, kept, *data, *of_step, *rest)
     return done, losses
 

@@ -41,7 +41,7 @@ BAD_Y = {
     "sums to 2": (2 * ROWS, "none below 0 or above 1"),
     "sums to less": (ROWS * 0.9, "sums to 0.9"),
     "negative share": (ROWS + [[-0.5, 0.5, 0]], "none below 0"),
-    "NaN share": (with_value(ROWS, np.nan), "expected probabilities"),
+    "NaN share": (with_value(ROWS, np.nan), "expected finite numbers"),
     "strings": (Y_GOOD.astype(str), "y has dtype"),
 }
 BAD_DATA = {f"X {name}": (X, Y_GOOD, said) for name, (X, said) in BAD_X.items()}

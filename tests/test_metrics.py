@@ -12,8 +12,9 @@ from fastmlp.metrics import accuracy, confusion_matrix, evaluate, macro_f1
 class FixedModel:
     """Predicts what it was given."""
 
-    def __init__(self, predictions, n_classes):
-        self.predictions, self.n_classes = np.asarray(predictions), n_classes
+    def __init__(self, predictions, n_out, output="softmax"):
+        self.predictions, self.n_out, self.output = np.asarray(predictions), n_out, output
+        self.n_classes = 2 if output == "logistic" and n_out == 1 else n_out
 
     def predict(self, X):
         return self.predictions
@@ -106,7 +107,7 @@ def test_scores_refuse_labels_that_do_not_fit(score):
     model = FixedModel([0, 1], 2)
     with pytest.raises(ValueError, match="y has 3"):
         score(model, None, [0, 1, 1])
-    with pytest.raises(ValueError, match="the model has 2 classes"):
+    with pytest.raises(ValueError, match="y has 3 columns, expected 2, the model's classes"):
         score(model, None, np.eye(3)[:2])
     with pytest.raises(ValueError, match="expected 0 to 1"):
         score(model, None, [0, 2])
@@ -126,3 +127,103 @@ def test_masked_elements_are_refused():
         with pytest.raises(ValueError, match="^y .*mask"):
             score(FixedModel([0, 1, 1], 2), None, labels)
     assert macro_f1(np.ma.array(np.eye(2, dtype=int))) == 1  # nothing is masked
+
+
+# --- other outputs than softmax --------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
+def test_one_logistic_unit_scores_its_two_classes(pairs):
+    y, predicted = np.array(pairs, np.int64).T
+    model = FixedModel(predicted, 1, "logistic")
+    f1 = sklearn_metrics.f1_score(y, predicted, average="macro")
+    for given_y in (y, y[:, None], 0.25 + 0.5 * y):  # a probability names the likelier class
+        assert evaluate(model, None, given_y) == pytest.approx(f1, rel=1e-12, abs=1e-12)
+        assert accuracy(model, None, given_y) == sklearn_metrics.accuracy_score(y, predicted)
+
+
+@given(st.integers(2, 4), st.integers(1, 20), st.integers(0, 2**32))
+def test_several_logistic_units_score_their_labels(n_labels, n, seed):
+    rng = np.random.default_rng(seed)
+    y, predicted = (rng.random((2, n, n_labels)) < rng.random((1, 1, n_labels))).astype(np.int64)
+    model = FixedModel(predicted, n_labels, "logistic")
+    found = np.flatnonzero((y + predicted).any(axis=0))
+    by_label = sklearn_metrics.f1_score(y, predicted, average=None, zero_division=0)[found]
+    expected = by_label.mean() if len(found) else 0.0
+    assert evaluate(model, None, y) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert accuracy(model, None, y) == sklearn_metrics.accuracy_score(y, predicted)
+
+
+@pytest.mark.parametrize("n_out", [1, 2, 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_identity_scores_r2(n_out, dtype):
+    rng = np.random.default_rng(n_out)
+    y = 100 + rng.standard_normal((50, n_out))
+    predicted = (y + rng.standard_normal((50, n_out))).astype(dtype)
+    expected = sklearn_metrics.r2_score(y, predicted)
+    model = FixedModel(predicted[:, 0] if n_out == 1 else predicted, n_out, "identity")
+    assert evaluate(model, None, y) == pytest.approx(expected, rel=1e-12)
+    if n_out == 1:
+        assert evaluate(model, None, y[:, 0]) == evaluate(model, None, y)
+
+
+def test_r2_of_constant_targets():
+    y = np.column_stack([np.full(7, 0.5), np.full(7, 0.5), np.arange(7.0)])
+    predicted = y + [[0, 1, 0.5]]
+    model = FixedModel(predicted, 3, "identity")
+    assert evaluate(model, None, y) == pytest.approx(sklearn_metrics.r2_score(y, predicted), rel=1e-15)
+    for value in (0.1, 1e10 / 3):  # whose rounded mean is another number
+        model = FixedModel(np.full(7, value), 1, "identity")
+        assert evaluate(model, None, np.full(7, value)) == 1
+        assert evaluate(model, None, np.full(7, 2 * value)) == 0
+
+
+@pytest.mark.parametrize("n_out", [1, 2, 3])
+def test_exp_scores_d2(n_out):
+    rng = np.random.default_rng(n_out)
+    mean = np.exp(rng.standard_normal((50, n_out)))
+    y = rng.poisson(mean).astype(float)
+    predicted = mean * np.exp(0.3 * rng.standard_normal((50, n_out)))
+    pairs = zip(y.T, predicted.T, strict=True)
+    expected = np.mean([sklearn_metrics.d2_tweedie_score(*pair, power=1) for pair in pairs])
+    model = FixedModel(predicted[:, 0] if n_out == 1 else predicted, n_out, "exp")
+    # terms of the deviance of up to 10 cancel to a 50th of their sum at worst
+    assert evaluate(model, None, y) == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    "y, predicted, expected",
+    [
+        ([0, 0], [0.0, 0.0], 1),  # exp(z) rounds to 0
+        ([0, 0], [1e-9, 0.0], 0),
+        ([3, 3], [3.0, 3.0], 1),
+        ([3, 3], [3.0, 3.1], 0),
+        ([0.1] * 3, [0.1] * 3, 1),
+        ([0, 1], [0.0, 1.0], 1),
+        ([1, 2], [0.0, 2.0], -np.inf),
+        ([1, 2], [1.0, np.inf], -np.inf),
+        ([0, 2], [np.inf, 2.0], -np.inf),
+        ([1e-300, 2], [1e30, 2.0], -np.inf),
+    ],
+)
+def test_d2_at_its_limits(y, predicted, expected):
+    assert evaluate(FixedModel(predicted, 1, "exp"), None, y) == expected
+
+
+@pytest.mark.parametrize("output", ["identity", "exp"])
+def test_targets_have_no_accuracy_and_one_of_them_no_score(output):
+    model = FixedModel([1.5], 1, output)
+    with pytest.raises(ValueError, match=f"output is {output}, which has no classes; use evaluate"):
+        accuracy(model, None, [1.5])
+    assert np.isnan(evaluate(model, None, [1.5]))
+    with pytest.raises(ValueError, match="no sample"):
+        evaluate(FixedModel(np.zeros(0), 1, output), None, np.zeros(0))
+
+
+def test_targets_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"y\[1\] is -1, expected none below 0"):
+        evaluate(FixedModel([1.0, 2.0], 1, "exp"), None, [0, -1])
+    with pytest.raises(ValueError, match=r"y\[1\] is 2, expected 0 or 1"):
+        accuracy(FixedModel([0, 1], 1, "logistic"), None, [0, 2])
+    with pytest.raises(ValueError, match="y has 2 columns, expected 3"):
+        evaluate(FixedModel(np.zeros((2, 3)), 3, "identity"), None, np.eye(2))

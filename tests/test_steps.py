@@ -274,7 +274,7 @@ def test_a_foreign_state_is_refused(change, text):
 
 
 def test_the_operations_are_told_in_their_own_terms():
-    assert _RECORD == kernels.optimizers.OPTIMIZER and _KINDS == KINDS == reference.optimizers.KINDS
+    assert _RECORD == kernels.optimizers.SETTINGS and _KINDS == KINDS == reference.optimizers.KINDS
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)

@@ -1,9 +1,12 @@
-"""Labels as the kernels take them."""
+"""Labels as the kernels take them, and weights of rows."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.config import OUTPUTS
 
 from .inputs import as_array
 
@@ -28,8 +31,9 @@ def to_one_hot(labels: ArrayLike, n_classes: int) -> NDArray[np.float32]:
         The labels are not of that kind, or one is not below n_classes.
     """
     y = prepare_labels(labels, len(np.atleast_1d(labels)))
-    if y.ndim != 1:
+    if y.ndim == 2 and y.shape[1] != 1:
         raise ValueError(f"labels have shape {y.shape}, expected (batch,) integers")
+    y = _classes(y)
     if (y >= n_classes).any():
         i = int(y.argmax())
         raise ValueError(f"labels[{i}] is {y[i]}, expected 0 to {n_classes - 1} for {n_classes} classes")
@@ -39,51 +43,180 @@ def to_one_hot(labels: ArrayLike, n_classes: int) -> NDArray[np.float32]:
 
 
 def prepare_labels(y: ArrayLike, n: int) -> NDArray[Any]:
-    """Copy y into labels that the kernels take.
+    """Copy y into labels or targets of which `labels_for` makes what a model's kernels take.
 
     Parameters
     ----------
-    y : (n,) integers from 0 up, or (n, n_classes) rows of probabilities, each summing to 1 within 1e-6
+    y : (n,) integers or other real numbers, or (n, k) real numbers; finite
     n : number of samples that y belongs to
 
     Returns
     -------
-    labels : int64 (n,), or float64 (n, n_classes); never shares memory with y
+    labels : int64 (n,) of integers and booleans of one dimension, float64 (n,) or (n, k) of all else; never
+        shares memory with y
 
     Raises
     ------
     ValueError
-        y is of another shape, kind or length, a label is negative, or a row holds no probabilities.
+        y is of another shape, kind or length, or an element is masked, not finite, or too large for int64.
     """
     array = as_array(y, "y")
-    if array.ndim == 2 and array.shape[1] == 1:
-        raise ValueError(f"y has shape {array.shape}, a column, expected (n,) integers; try y.ravel()")
-    if array.ndim > 2:
+    if array.ndim > 2 or array.shape[1:] == (0,):
         raise ValueError(f"y has shape {array.shape}, expected (n,) integers or (n, n_classes) rows")
     if len(array) != n:
         raise ValueError(f"y has {len(array)} labels, expected {n}, one for each row of X")
-    return _prepare_integers(array) if array.ndim == 1 else _prepare_rows(array)
+    if array.ndim == 1 and array.dtype.kind != "f":
+        labels = np.array(array, dtype=np.int64)
+        _refuse(array, labels != array, "integers that int64 holds")
+        return labels
+    with np.errstate(over="ignore"):  # what float64 does not hold is refused
+        rows = np.array(array, dtype=np.float64, order="C")
+    _refuse(rows, ~np.isfinite(rows), "finite numbers")
+    return rows
 
 
-def _prepare_integers(y: NDArray[Any]) -> NDArray[np.int64]:
-    if y.dtype.kind == "f":
-        raise ValueError(f"y has dtype {y.dtype}, expected integer labels; try y.astype(int)")
-    labels = np.array(y, dtype=np.int64)
-    if (labels < 0).any():  # labels of uint64 beyond int64 come out negative too
-        i = int(labels.argmin())
-        raise ValueError(f"y[{i}] is {y[i]}, expected labels from 0 up")
+def labels_for(y: NDArray[Any], output: str, n_out: int) -> NDArray[Any]:
+    """Make of prepared labels what the kernels of a model take.
+
+    ========  =============================================================================================
+    softmax   (n,) integers from 0 to n_out - 1, or (n, n_out) probabilities, rows that sum to 1 within 1e-6
+    logistic  (n, n_out) numbers from 0 to 1, the probability of each label
+    identity  (n, n_out) numbers
+    exp       (n, n_out) numbers from 0 up
+    ========  =============================================================================================
+
+    All but softmax take (n,) for (n, 1) where n_out is 1.
+
+    Parameters
+    ----------
+    y : what `prepare_labels` gave, not changed
+    output : softmax, logistic, identity or exp
+    n_out : width of the output
+
+    Returns
+    -------
+    labels : int64 (n,), for softmax only; or float64 (n, n_out), C-ordered; may be y or a view of it
+
+    Raises
+    ------
+    ValueError
+        y is not of the kind that the output takes.
+    """
+    if output not in OUTPUTS:
+        raise ValueError(f"output is {output!r}, expected one of {', '.join(OUTPUTS)}")
+    if output != "softmax":
+        return _targets(y, output, n_out)
+    if y.ndim == 2 and (y.shape[1] > 1 or n_out == 1):
+        return _shares(y, n_out)
+    labels = _classes(y)
+    if len(labels) and labels.max() >= n_out:
+        raise ValueError(
+            f"y has the label {labels.max()}, expected 0 to {n_out - 1}: the model has {n_out} classes"
+        )
     return labels
 
 
-def _prepare_rows(y: NDArray[Any]) -> NDArray[np.float64]:
-    rows = np.array(y, dtype=np.float64, order="C")
-    legal = ((rows >= 0) & (rows <= 1 + _SUM_TOLERANCE)).all(axis=1)  # false for NaN
-    if not legal.all():
-        i = int(legal.argmin())
-        raise ValueError(f"y[{i}] is {rows[i]}, expected probabilities: finite, none below 0 or above 1")
-    sums = rows.sum(axis=1)
+def _classes(y: NDArray[Any]) -> NDArray[np.int64]:
+    if y.ndim == 2:
+        raise ValueError(f"y has shape {y.shape}, a column, expected (n,) integers; try y.ravel()")
+    if y.dtype.kind == "f":
+        raise ValueError("y holds floats, expected integer labels; try y.astype(int)")
+    _refuse(y, y < 0, "labels from 0 up")
+    return y
+
+
+def _shares(y: NDArray[np.float64], n_classes: int) -> NDArray[np.float64]:
+    if y.shape[1] != n_classes:
+        raise ValueError(f"y has {y.shape[1]} columns, expected {n_classes}, the model's classes")
+    _refuse(y, (y < 0) | (y > 1 + _SUM_TOLERANCE), "probabilities, none below 0 or above 1")
+    sums = y.sum(axis=1)
     legal = np.abs(sums - 1) <= _SUM_TOLERANCE
     if not legal.all():
         i = int(legal.argmin())
         raise ValueError(f"y[{i}] sums to {sums[i]}, expected 1; divide each row by its sum")
-    return rows
+    return y
+
+
+def _targets(y: NDArray[Any], output: str, n_out: int) -> NDArray[np.float64]:
+    if y.ndim == 1 and n_out > 1:
+        raise ValueError(f"y has shape {y.shape}, expected (n, {n_out}), a column for each output")
+    if y.ndim == 2 and y.shape[1] != n_out:
+        raise ValueError(f"y has {y.shape[1]} columns, expected {n_out}, the model's outputs")
+    if output == "logistic":
+        integers = y.dtype.kind == "i"
+        _refuse(y, (y < 0) | (y > 1), "0 or 1" if integers else "probabilities, none below 0 or above 1")
+    if output == "exp":
+        _refuse(y, y < 0, "none below 0")
+    return np.ascontiguousarray(y.reshape(len(y), n_out), np.float64)
+
+
+def prepare_weights(sample_weight: ArrayLike, n: int, all_0: bool = False) -> NDArray[np.float64]:
+    """Copy weights of rows: float64 (n,), each finite and from 0 up, their sum finite and above 0.
+
+    Parameters
+    ----------
+    sample_weight : (n,) real numbers
+    n : number of samples that the weights belong to
+    all_0 : whether their sum may be 0
+
+    Raises
+    ------
+    ValueError
+        The weights are not of that kind.
+    """
+    given = as_array(sample_weight, "sample_weight")
+    if given.shape != (n,):
+        raise ValueError(f"sample_weight has shape {given.shape}, expected ({n},), one for each row of X")
+    with np.errstate(over="ignore"):
+        weights = np.array(given, dtype=np.float64)
+        total = weights.sum()
+    _refuse(weights, ~(np.isfinite(weights) & (weights >= 0)), "a finite number from 0 up", "sample_weight")
+    if total == np.inf or total == 0 and not all_0:
+        raise ValueError(f"sample_weight sums to {total}, expected a finite number above 0")
+    return weights
+
+
+def class_weights(y: ArrayLike, class_weight: str | Mapping[int, float]) -> NDArray[np.float64]:
+    """Give each sample the weight of its class, for `DataLoader`'s sample_weight.
+
+    Parameters
+    ----------
+    y : (n,) integer labels
+    class_weight : "balanced", n / (classes found in y * samples of the class), so that the classes weigh
+        alike; or a weight for each class, 1 where it has none
+
+    Returns
+    -------
+    weights : float64 (n,)
+
+    Raises
+    ------
+    ValueError
+        y holds no integers of one dimension; class_weight is neither, names a class that y lacks, or a weight
+        is not finite or below 0.
+    """
+    labels = prepare_labels(y, len(np.atleast_1d(y)))
+    if labels.ndim != 1 or labels.dtype.kind != "i":
+        raise ValueError(f"y is {labels.dtype} of shape {labels.shape}, class_weight wants (n,) integers")
+    classes, of_sample, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        return (len(labels) / (len(classes) * counts))[of_sample]
+    if not isinstance(class_weight, Mapping):
+        raise ValueError(f"class_weight is {class_weight!r}, expected 'balanced' or a weight for each class")
+    unknown = [name for name in class_weight if name not in set(classes.tolist())]
+    if unknown:
+        raise ValueError(f"class_weight names {unknown}, which y lacks; it has {classes.tolist()}")
+    given = as_array([class_weight.get(name, 1) for name in classes.tolist()], "class_weight")
+    weights = given.astype(np.float64)
+    legal = np.isfinite(weights) & (weights >= 0)
+    if not legal.all():
+        i = int(legal.argmin())
+        raise ValueError(f"class_weight[{classes[i]}] is {weights[i]}, expected a finite number from 0 up")
+    return weights[of_sample]
+
+
+def _refuse(values: NDArray[Any], wrong: NDArray[np.bool], expected: str, name: str = "y") -> None:
+    """Raise ValueError for the first row that has something wrong."""
+    if wrong.any():
+        i = int(wrong.reshape(len(wrong), -1).any(axis=1).argmax())
+        raise ValueError(f"{name}[{i}] is {values[i]}, expected {expected}")

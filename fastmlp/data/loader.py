@@ -13,7 +13,7 @@ from fastmlp import kernels
 from fastmlp.ops import Operations, check_ops
 
 from .inputs import prepare_inputs
-from .labels import prepare_labels
+from .labels import labels_for, prepare_labels, prepare_weights
 
 Seed = int | Sequence[int] | np.random.Generator | None
 
@@ -33,7 +33,7 @@ def epoch_order(n: int, seed: Seed) -> NDArray[np.int64]:
 
 def create_batches(
     X: ArrayLike, y: ArrayLike, batch_size: int, shuffle: bool = False, seed: Seed = None
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+) -> Iterator[tuple[NDArray[Any], ...]]:
     """Generate the batches of one pass over a data set; the last may be smaller.
 
     Parameters
@@ -60,14 +60,15 @@ class Facts:
     finite: bool  # all of X
     largest: float  # |x|
     density: float  # share of X that is not 0
-    n_classes: int | None  # columns of y; None for integer labels
-    max_label: int | None  # None for rows
+    n_classes: int | None  # columns of y; None where it has one dimension
+    max_label: int | None  # of integer labels; None for all else
 
 
 class DataLoader:
     """A data set prepared once for training, and the order in which its samples come.
 
-    Iterating gives (X_batch, y_batch) as fresh arrays, X in its own dtype. Each pass is counted when it
+    Iterating gives (X_batch, y_batch) as fresh arrays, X in its own dtype, and the batch's weights as a third
+    where samples have them. Each pass is counted when it
     begins, by `iter`, `batches`, `next_order` or a training function alike; with shuffle, pass e of `seed=s`
     visits the samples in `epoch_order(n, [s, e])`, e from 0. Pickles and copies go on from the same pass.
 
@@ -75,15 +76,18 @@ class DataLoader:
     ----------
     X : (n, n_features), real numbers; uint8, float32 and float64 are not copied in any layout, and must not
         change while the loader lives
-    y : (n,) integers from 0 up, or (n, n_classes) rows that sum to 1; copied
+    y : (n,) or (n, k) finite labels or targets, copied; `labels_for` says which of them a model takes
     batch_size : samples a batch
     shuffle : visit the samples in a new random order each pass
     seed : an int or a sequence of ints; a Generator, whose next permutation each pass takes; None to draw one
     drop_last : leave out the last batch where it would be smaller
+    sample_weight : (n,) weights of the samples, copied: each finite and from 0 up, their sum finite and above
+        0; the loss of a batch is the mean of its samples' losses by them. None weighs all alike
 
     Attributes
     ----------
-    X, y : the prepared arrays; y is int64 (n,) or float64 (n, n_classes), read-only
+    X, y : the prepared arrays; y is int64 (n,), or float64 (n,) or (n, k), read-only
+    weights : float64 (n,), read-only, or None
     batch_size, shuffle, drop_last : as they were given
     facts : Facts
     masks : uint64, (n, ceil(n_features / 64)), read-only, a bit set where X is not 0; or (0, 0), skipping no
@@ -95,8 +99,8 @@ class DataLoader:
     Raises
     ------
     ValueError
-        X or y is bad, empty, or they differ in length; batch_size is below 1 or leaves no batch; the seed is
-        negative; FASTMLP_SKIP_ZEROS is none of its values.
+        X, y or sample_weight is bad or empty, or they differ in length; batch_size is below 1 or leaves no
+        batch; the seed is negative; FASTMLP_SKIP_ZEROS is none of its values.
     TypeError
         batch_size or seed is of a wrong type.
     """
@@ -109,11 +113,14 @@ class DataLoader:
         shuffle: bool = False,
         seed: Seed = None,
         drop_last: bool = False,
+        sample_weight: ArrayLike | None = None,
     ) -> None:
         self._X = prepare_inputs(X).view()  # whose shape nobody else can change
         if self._X.size == 0:
             raise ValueError(f"X has shape {self._X.shape}, expected at least one sample and one feature")
         self._y = prepare_labels(y, len(self._X))
+        self._weights = None if sample_weight is None else prepare_weights(sample_weight, len(self._X))
+        self._labels: dict[tuple[str, int], NDArray[Any]] = {}
         self._batch_size = _check_batch_size(batch_size)
         self._shuffle = bool(shuffle)
         self._drop_last = bool(drop_last)
@@ -123,7 +130,7 @@ class DataLoader:
         self._n_passes = 0
         self._skip_zeros = _asked_to_skip_zeros()
         self._prepared: tuple[Facts, NDArray[np.uint64]] | None = None
-        self._y.flags.writeable = False
+        self._protect()
 
     @property
     def X(self) -> NDArray[Any]:
@@ -134,6 +141,11 @@ class DataLoader:
     def y(self) -> NDArray[Any]:
         """The prepared labels."""
         return self._y.view()
+
+    @property
+    def weights(self) -> NDArray[np.float64] | None:
+        """The weights of the samples; None where all weigh alike."""
+        return None if self._weights is None else self._weights.view()
 
     @property
     def batch_size(self) -> int:
@@ -171,12 +183,31 @@ class DataLoader:
             self._prepared = facts, masks
         return self._prepared
 
+    def labels_for(self, output: str, n_out: int) -> NDArray[Any]:
+        """Give y as the kernels of a model take it, read-only; once it fits, again in constant time.
+
+        Parameters
+        ----------
+        output : softmax, logistic, identity or exp
+        n_out : width of the output
+
+        Raises
+        ------
+        ValueError
+            y is not of the kind that the output takes: see `fastmlp.data.labels_for`.
+        """
+        kind = output, n_out
+        if kind not in self._labels:
+            self._labels[kind] = labels_for(self._y, output, n_out)
+            self._labels[kind].flags.writeable = False
+        return self._labels[kind].view()
+
     def __len__(self) -> int:
         """Return the number of batches a pass."""
         whole, rest = divmod(len(self._X), self._batch_size)
         return whole + (rest > 0 and not self._drop_last)
 
-    def __iter__(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], ...]]:
         """Begin a pass that gives fresh arrays."""
         return self.batches()
 
@@ -187,12 +218,13 @@ class DataLoader:
         self._n_passes += 1
         return order[: len(self) * self._batch_size]
 
-    def batches(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Begin a pass over (X_batch, y_batch), fresh arrays."""
+    def batches(self) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Begin a pass over (X_batch, y_batch) or (X_batch, y_batch, weights), fresh arrays."""
         order = self.next_order()  # here, for a pass counts before its first batch is asked for
         starts = range(0, len(order), self._batch_size)
         batches = (order[start : start + self._batch_size] for start in starts)
-        return ((self._X[rows], self._y[rows]) for rows in batches)
+        arrays = (self._X, self._y) if self._weights is None else (self._X, self._y, self._weights)
+        return (tuple(array[rows] for array in arrays) for rows in batches)
 
     def _pass_seed(self) -> Sequence[int] | np.random.Generator:
         if isinstance(self._seed, np.random.Generator):
@@ -200,8 +232,8 @@ class DataLoader:
         return [*self._seed, self._n_passes]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give what a copy needs to go on from the same pass; it makes facts and masks anew."""
-        return {**self.__dict__, "_prepared": None}
+        """Give what a copy needs to go on from the same pass; it makes all else anew."""
+        return {**self.__dict__, "_prepared": None, "_labels": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over such a state, or one of 0.1, whose attributes could be set and held facts and masks."""
@@ -210,8 +242,13 @@ class DataLoader:
             skip_zeros = "on" if state["masks"].size else "off"
             state = {f"_{name.lstrip('_')}": state[name] for name in names}
             state |= {"_skip_zeros": skip_zeros, "_prepared": None}
-        self.__dict__.update(state)
-        self._y.flags.writeable = False
+        self.__dict__.update({"_weights": None, "_labels": {}} | state)  # older ones have none
+        self._protect()
+
+    def _protect(self) -> None:
+        for array in (self._y, self._weights):
+            if array is not None:
+                array.flags.writeable = False
 
 
 def _check_batch_size(batch_size: int) -> int:
@@ -251,14 +288,13 @@ def _asked_to_skip_zeros() -> str:
 
 def _find_facts(X: NDArray[Any], y: NDArray[Any], ops: Operations) -> Facts:
     finite, largest, density = ops.scan(X)
-    integers = y.ndim == 1
     return Facts(
         n_features=X.shape[1],
         finite=bool(finite),
         largest=float(largest),
         density=float(density),
-        n_classes=None if integers else y.shape[1],
-        max_label=int(y.max()) if integers else None,
+        n_classes=None if y.ndim == 1 else y.shape[1],
+        max_label=int(y.max()) if y.dtype.kind == "i" else None,
     )
 
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fastmlp.atomic import safe_write
-from fastmlp.config import ACTIVATIONS, DEFAULTS
+from fastmlp.config import ACTIVATIONS, DEFAULTS, OUTPUTS, n_classes
 from fastmlp.init import INITS
 
 FORMAT = 1
@@ -25,9 +25,9 @@ def save_model(path: str | os.PathLike, config: dict[str, Any], weights: Sequenc
     Parameters
     ----------
     path : the file, replaced as a whole
-    config : class, sizes, dtype, scale, image_shape, class_names, activations, init, as `MLP.config` returns
-        them; activations and init are written where they are not relu and he_normal, which is what they are
-        in a file that does not have them
+    config : class, sizes, dtype, scale, image_shape, class_names, activations, output, dropout, init, as
+        `MLP.config` returns them; the last four are written where they are not relu, softmax, (0, 0) and
+        he_normal, which is what they are in a file that does not have them
     weights : [W1, b1, W2, b2, ...], W (n_in, n_out) and b (n_out,), of the configured dtype
 
     Raises
@@ -135,10 +135,18 @@ _RULES: dict[str, tuple[Callable[[dict[str, Any]], bool], str]] = {
         ),
         "nothing, or sides whose product is the first width",
     ),
+    "output": (lambda c: c["output"] in OUTPUTS, f"one of {', '.join(OUTPUTS)}"),
+    "dropout": (
+        lambda c: _is_list(c["dropout"], float) and len(c["dropout"]) == 2 and 0 <= min(c["dropout"]),
+        "two rates from 0 to below 1",
+    ),
     "class_names": (
         lambda c: (
             c["class_names"] is None
-            or (_is_list(c["class_names"], str) and len(c["class_names"]) == c["sizes"][-1])
+            or (
+                _is_list(c["class_names"], str)
+                and len(c["class_names"]) == n_classes(c.get("output", "softmax"), c["sizes"][-1])
+            )
         ),
         "nothing, or a name for each class",
     ),

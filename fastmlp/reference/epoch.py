@@ -3,20 +3,36 @@
 import numpy as np
 
 from .batch import backward, forward, load_batch
-from .losses import softmax_cross_entropy
+from .losses import loss_rows, mean_loss
 from .memory import layers
 from .optimizers import step
 
 
 def train_epoch(
-    arena, table, state, x, labels, order, batch_size, optimizer, rates, factors, scale, masks, stop, losses
+    arena,
+    table,
+    state,
+    x,
+    labels,
+    weights,
+    order,
+    batch_size,
+    settings,
+    rates,
+    factors,
+    scale,
+    masks,
+    stop,
+    losses,
 ):
     """Train on the samples of `order`, batch by batch.
 
     Returns the number of batches completed. At a batch whose loss is not finite it writes that loss, takes
-    no step and returns that batch's index; a non-zero `stop[0]` ends the epoch before the next batch. `masks`
-    tell faster codes where x is zero, and are not needed here.
+    no step and returns that batch's index; a non-zero `stop[0]` ends the epoch before the next batch. Batches
+    whose weights sum to 0 are no steps. `masks` tell faster codes where x is zero, and are not needed here.
     """
+    numbers, first = settings[0], int(settings[0]["steps"])
+    count = first
     starts = range(0, len(order), batch_size)
     for i, start in enumerate(starts):
         if stop[0]:
@@ -24,18 +40,23 @@ def train_epoch(
         batch = order[start : start + batch_size]
         views = layers(arena, table, len(batch))
         load_batch(x[batch], scale, views[0].x)
-        forward(views)
-        row_losses = np.empty(len(batch))
-        softmax_cross_entropy(views[-1].y, labels[batch], views[-1].dy, row_losses)
-        losses[i] = row_losses.mean()
+        drawn = table["drop"] / 2**32, int(numbers["seed"]), int(numbers["all_steps"]) + count - first
+        forward(views, drawn)
+        row_losses, of_rows = np.empty(len(batch)), weights[batch] if weights.size else None
+        top, output, smoothing = views[-1], int(table[-1]["output"]), float(numbers["smoothing"])
+        loss_rows(output, top.y, labels[batch], top.dy, row_losses, of_rows, smoothing)
+        total = len(batch) if of_rows is None else of_rows.sum()
+        losses[i] = mean_loss(row_losses, of_rows)
         if not np.isfinite(losses[i]):
             return i
-        numbers, (lr, momentum), count = optimizer[0], rates[i].tolist(), int(optimizer[0]["steps"]) + i + 1
+        if total == 0:
+            continue
+        (lr, momentum), count = rates[i].tolist(), count + 1
         kept = [layers(row, table, 0) for row in state]
-        gradients = backward(views)
+        gradients = backward(views, drawn)
         for index, (layer, (dw, db)) in enumerate(zip(views, gradients, strict=True)):
             of_weights, of_biases = (lr * factors[index]).tolist()
-            l2, decay = float(numbers["l2"]) / len(batch), float(numbers["weight_decay"])
+            l2, decay = float(numbers["l2"]) / total, float(numbers["weight_decay"])
             step(
                 numbers,
                 (layer.w, dw, *(row[index].w for row in kept)),

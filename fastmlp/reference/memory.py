@@ -5,13 +5,15 @@ from typing import NamedTuple
 import numpy as np
 
 from .activations import ACTIVATIONS
+from .dropout import drop_threshold
+from .losses import OUTPUTS
 
 LAYER = np.dtype(
-    [(name, np.int64) for name in "n_in n_out w w_row b x x_row y y_row dy z activation".split()]
+    [(name, np.int64) for name in "n_in n_out w w_row b x x_row y y_row dy z activation output drop".split()]
 )
 
 
-def plan(sizes, batch_size, dtype, activations=None):
+def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(0.0, 0.0)):
     """Lay out a model and the workspaces of its training in one array, the arena, packed without gaps.
 
     Parameters come first, then the input and every layer's output, then the gradients of the outputs, then
@@ -32,9 +34,11 @@ def plan(sizes, batch_size, dtype, activations=None):
     dy, z = offsets[3 * n + 1 : 4 * n + 1], offsets[4 * n + 1 : -1]
     names = ACTIVATIONS.index("relu") if activations is None else list(map(ACTIVATIONS.index, activations))
     table = np.zeros(n, LAYER)
-    table["activation"][:-1] = names
+    table["activation"][:-1], table["output"] = names, OUTPUTS.index(output)
+    table["drop"] = drop_threshold(dropout[1])
+    table["drop"][0] = drop_threshold(dropout[0])
     for name, column in zip(
-        LAYER.names[:-1], (n_in, n_out, w, n_out, b, x, n_in, y, n_out, dy, z), strict=True
+        LAYER.names[:-3], (n_in, n_out, w, n_out, b, x, n_in, y, n_out, dy, z), strict=True
     ):
         table[name] = column
     return table, int(offsets[-1])
@@ -69,6 +73,6 @@ def layers(arena, table, batch):
             ACTIVATIONS[activation],
         )
         for n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, z, activation in table[
-            list(LAYER.names)
+            list(LAYER.names[:-2])
         ].tolist()
     ]

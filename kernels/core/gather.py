@@ -26,23 +26,25 @@ def as_elements(typingctx, pointer, x, memory):
 
 
 @kernel
-def fill_values(values, scale):
-    """Write what each byte stands for: converted to the dtype of scale, then multiplied by it."""
+def fill_values(values, scale, factor):
+    """Write what each byte stands for: in the dtype of scale, times scale, times the factor."""
     for byte in range(N_BYTES):
-        values[byte] = convert(byte, scale) * scale
+        values[byte] = convert(byte, scale) * scale * factor
 
 
 @kernel
-def in_place(x, memory, scale):
+def in_place(x, memory, scale, dropped):
     """Whether a tile can read x where it lies: rows of bytes, or of the model's floats as they are."""
+    if dropped:
+        return False
     as_it_is = x.itemsize == 1 or (x.itemsize * lanes(memory) == VECTOR_BYTES and scale == 1)
     return as_it_is and x.strides[1] == x.itemsize and x.strides[0] % x.itemsize == 0
 
 
 @kernel
-def data_rows(x, scale, room):
+def data_rows(x, scale, room, dropped):
     """The matrix that a tile reads: x itself, or the room, a matrix too, for copies of its rows."""
-    if in_place(x, room.pointer, scale):
+    if in_place(x, room.pointer, scale, dropped):
         return Matrix(as_elements(address(x, 0, 0), x, room.pointer), x.strides[0] // x.itemsize, 1)
     return Matrix(as_elements(room.pointer, x, room.pointer), room.row, 1)
 

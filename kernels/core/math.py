@@ -41,16 +41,17 @@ class _Float(NamedTuple):
     ln2_low: float
     erf: tuple[float, ...]
     erf_end: float
+    artanh_terms: int
 
 
 _FLOATS = {
     "float": _Float(
         32, 23, 7, -87.33654022216797, 88.72283172607422,
-        0.693147182464599609375, -1.904654299957768e-9, _ERF_32, 4.0,
+        0.693147182464599609375, -1.904654299957768e-9, _ERF_32, 4.0, 15,
     ),
     "double": _Float(
         64, 52, 13, -708.3964185322641, 709.782712893384,
-        0.6931471805599453, 2.3190468138462996e-17, _ERF_64, 6.0,
+        0.6931471805599453, 2.3190468138462996e-17, _ERF_64, 6.0, 33,
     ),
 }  # fmt: skip
 
@@ -164,6 +165,12 @@ def _logistic(builder, x):
     return fused(builder, rest, inverse, y)
 
 
+def _log1p(builder, x):
+    s = builder.fdiv(x, builder.fadd(x, constant(x.type, 2.0)))
+    terms = [1 / k for k in range(1, _of(x.type).artanh_terms + 1, 2)]
+    return builder.fmul(builder.fadd(s, s), _polynomial(builder, builder.fmul(s, s), terms))
+
+
 exp = _function(
     """Exponential, within 2 u of the true value where that is normal.
 
@@ -196,6 +203,14 @@ logistic = _function(
     With e = exp(-|x|) it is 1 / (1 + e), or e / (1 + e) for x < 0, corrected as in `tanh`.
     """,
     _logistic,
+)
+log1p = _function(
+    """log(1 + x) within 4 u, for lanes from 0 to 1; NaN stays NaN.
+
+    With s = x / (x + 2), at most 1/3, it is 2 artanh(s) by the Taylor sum (Muller, Elementary Functions,
+    chapter 11), whose first term left out is below u / 8.
+    """,
+    _log1p,
 )
 erf = _function(
     """Error function within 4 ulp where that is normal; odd, and NaN stays NaN.

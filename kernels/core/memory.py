@@ -9,10 +9,12 @@ from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
 
 # A layer's record. Offsets and row lengths count elements of the model's dtype.
 _FIELDS = """n_in n_out w w_row b x x_row y y_row dy column_groups group_stride losses panels panel_size
-    gradients gradients_size activation z
+    gradients gradients_size activation z output drop
     row_indices feature_indices feature_indices_row sample_indices sample_indices_row"""
 # Of hidden layers, by their number in a record; from `silu` on the derivative needs z, which is kept for it.
 ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
+# Of the last layer, each with its loss, by their number in its record.
+OUTPUTS = ("softmax", "logistic", "identity", "exp")
 LAYER = np.dtype([(name, np.int64) for name in _FIELDS.split()])
 
 # Cache lines of a row that a group of threads has to itself, at least, and groups of a layer, at most.
@@ -26,7 +28,12 @@ GRADIENT_ROWS, GRADIENT_VECTORS = WORD, 4
 SHARE_UNIT = 8
 
 
-def plan(sizes, batch_size, dtype, activations=None):
+def drop_threshold(rate):
+    """Whole number of 2**32 that a rate of dropout comes to."""
+    return round(rate * 2**32)
+
+
+def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(0.0, 0.0)):
     """Lay out parameters and workspaces of a multilayer perceptron in one array.
 
     Rows are padded to an odd number of cache lines, so that the rows of a panel spread over all sets of the
@@ -38,6 +45,8 @@ def plan(sizes, batch_size, dtype, activations=None):
     batch_size : rows of the workspaces
     dtype : float32 or float64
     activations : a name for each hidden layer, of ACTIVATIONS; None for relu in all
+    output : of the last layer, of OUTPUTS
+    dropout : rates of the input and of hidden layers, from 0 to below 1
 
     Returns
     -------
@@ -45,7 +54,10 @@ def plan(sizes, batch_size, dtype, activations=None):
         n_in, n_out                            widths
         w, w_row, b                            parameters; they come first and do not depend on batch_size
         x, x_row, y, y_row, dy                 rows of a batch; x is y of the layer below; dy has rows as y
-        activation, z                          place in ACTIVATIONS; rows as y: z where that is kept, else y
+        activation, z                          place in ACTIVATIONS; rows as y: z where that is kept, and with
+                                               dropout what the derivative is taken from; else y
+        output                                 place in OUTPUTS, the same in every record
+        drop                                   of 2**32, the share of x that dropout takes
         column_groups                          parts that columns may be shared out in, to groups of threads
         group_stride                           from one group's data of a batch to the next one's: x of the
                                                first layer, row_indices, feature_indices and sample_indices
@@ -56,7 +68,8 @@ def plan(sizes, batch_size, dtype, activations=None):
         panels, panel_size                     room for a transposed panel of w, one for each thread
         gradients, gradients_size              room for a block of a weight gradient, one for each thread and
                                                layer, since threads are not in the same layer at once
-        All but widths, activation and column_groups are offsets in the arena and, `_row` and such, distances.
+        All but widths, activation, output, drop and column_groups are offsets in the arena and, `_row` and
+        such, distances.
     size : elements of the arena, which must start on a 64-byte boundary
 
     Twin: `fastmlp.reference.plan`.
@@ -87,6 +100,7 @@ def plan(sizes, batch_size, dtype, activations=None):
     table["column_groups"][-1] = 1  # the loss needs whole rows
     kinds = ["relu"] * (len(table) - 1) if activations is None else activations
     table["activation"][:-1] = [ACTIVATIONS.index(name) for name in kinds]
+    table["output"] = OUTPUTS.index(output)
     n_words = -(-sizes[0] // WORD)
     table["feature_indices_row"] = -(-n_words // BLOCK) * BLOCK_ROW
     table["sample_indices_row"] = indices_row(batch_size)
@@ -98,9 +112,12 @@ def plan(sizes, batch_size, dtype, activations=None):
     table["group_stride"] = size - begin
     take((first["column_groups"] - 1) * first["group_stride"])
     table["losses"] = take(batch_size, 8)
-    for layer in table:
+    table["drop"] = drop_threshold(dropout[1])
+    table["drop"][0] = drop_threshold(dropout[0])
+    drops = [*table["drop"][1:], 0]
+    for layer, dropped in zip(table, drops, strict=True):
         layer["y"], layer["dy"] = take(batch_size * layer["y_row"]), take(batch_size * layer["y_row"])
-        keeps_z = layer["activation"] >= ACTIVATIONS.index("silu")
+        keeps_z = layer["activation"] >= ACTIVATIONS.index("silu") or dropped
         layer["z"] = take(batch_size * layer["y_row"]) if keeps_z else layer["y"]
     table["x"][1:] = table["y"][:-1]
     table["panel_size"] = 2 * unit * min(PANEL_ROWS, max(map(row_of, sizes[2:]), default=0))

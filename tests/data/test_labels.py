@@ -1,9 +1,10 @@
-"""Labels as the kernels take them."""
+"""Labels as the kernels take them, and weights of rows."""
 
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
-from fastmlp.data import prepare_labels, to_one_hot
+from fastmlp.data import class_weights, labels_for, prepare_labels, prepare_weights, to_one_hot
 
 
 class TestToOneHot:
@@ -21,7 +22,7 @@ class TestToOneHot:
         [
             ([0, 3, 1], r"labels\[1\] is 3, expected 0 to 2 for 3 classes"),
             ([0, -1], r"\[1\] is -1, expected labels from 0 up"),
-            ([0.0, 1.0], r"float64, expected integer labels; try .*astype\(int\)"),
+            ([0.0, 1.0], r"floats, expected integer labels; try .*astype\(int\)"),
             ([[0], [1]], r"\(2, 1\).*ravel\(\)"),
             ([[1, 0, 0]], r"shape \(1, 3\), expected \(batch,\) integers"),
             (3, "single number"),
@@ -52,36 +53,30 @@ class TestPrepareLabels:
         y = np.random.default_rng(0).dirichlet(np.ones(10), 1000).astype(np.float32)
         np.testing.assert_array_equal(prepare_labels(y, 1000), y.astype(np.float64))
 
-    @pytest.mark.parametrize(
-        "excess, legal", [(0.9e-6, True), (-0.9e-6, True), (1.1e-6, False), (-1.1e-6, False)]
-    )
-    def test_rows_sum_to_1_within_a_millionth(self, excess, legal):
-        y = [[0.5, 0.5], [0.25, 0.75 + excess]]
-        if legal:
-            assert prepare_labels(y, 2)[1, 1] == 0.75 + excess
-        else:
-            with pytest.raises(ValueError, match=r"y\[1\] sums to .*expected 1"):
-                prepare_labels(y, 2)
+    @pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 2)])
+    def test_targets(self, shape):
+        y = np.linspace(-1e300, 1e5, np.prod(shape)).reshape(shape)
+        got = prepare_labels(y, 3)
+        np.testing.assert_array_equal(got, y, strict=True)
+        assert not np.shares_memory(got, y)
+
+    def test_integers_below_0(self):
+        np.testing.assert_array_equal(prepare_labels(np.int8([-1, 3]), 2), np.array([-1, 3]), strict=True)
 
     @pytest.mark.parametrize(
         "y, message",
         [
-            (np.zeros((3, 1), int), r"\(3, 1\), a column.*ravel\(\)"),
-            (np.ones((3, 1)), r"\(3, 1\), a column.*ravel\(\)"),
-            (np.zeros((4, 1), int), r"\(4, 1\), a column.*ravel\(\)"),
+            (np.zeros((4, 1), int), "y has 4 labels, expected 3"),
             (np.zeros((3, 2, 2)), r"\(3, 2, 2\), expected \(n,\) integers"),
-            (np.zeros(3), r"float64, expected integer labels; try y\.astype\(int\)"),
+            (np.zeros((3, 0)), r"\(3, 0\), expected \(n,\) integers"),
             (np.zeros(4, int), "y has 4 labels, expected 3"),
             (np.ones((2, 2)), "y has 2 labels, expected 3"),
-            ([0, -7, 1], r"y\[1\] is -7, expected labels from 0 up"),
-            (np.array([0, 2**64 - 1, 1], np.uint64), r"y\[1\] is 18446744073709551615, expected labels"),
+            (np.array([0, 2**64 - 1, 1], np.uint64), r"y\[1\] is 18446744073709551615, expected integers"),
             (["a", "b", "c"], "<U1, expected real numbers"),
             (7, "single number 7"),
+            ([0, 1, np.nan], r"y\[2\] is nan, expected finite numbers"),
             ([[1, 0], [0, 1], [0, np.nan]], r"y\[2\] is .*nan.*finite"),
             ([[1, 0], [np.inf, -np.inf], [0, 1]], r"y\[1\] is .*inf.*finite"),
-            ([[1, 0], [1.5, -0.5], [0, 1]], r"y\[1\] is .*-0\.5.*none below 0"),
-            ([[1, 0], [0, 1], [0, 0]], r"y\[2\] sums to 0\.0, expected 1"),
-            (np.zeros((3, 0)), r"y\[0\] sums to 0\.0, expected 1"),
             ([[1, 0], [0, 1], [1]], "y is no array .*expected rows of equal length"),
         ],
     )
@@ -104,3 +99,139 @@ class TestPrepareLabels:
         assert prepare_labels(y[[0, 2]], 2).tolist() == y[[0, 2]].tolist()
         with pytest.raises(ValueError, match="y has masked elements"):
             to_one_hot(y, 2)
+
+
+class TestLabelsFor:
+    @pytest.mark.parametrize(
+        "y", [[2, 0, 1], np.eye(3), np.full((3, 3), 1 / 3)], ids=["integers", "one-hot", "rows"]
+    )
+    def test_softmax_takes_them_as_they_are(self, y):
+        y = prepare_labels(y, 3)
+        assert labels_for(y, "softmax", 3) is y
+
+    def test_softmax_of_one_class(self):
+        for y in ([0, 0], [[1.0], [1.0]]):
+            np.testing.assert_array_equal(labels_for(prepare_labels(y, 2), "softmax", 1), y)
+
+    @pytest.mark.parametrize(
+        "excess, legal", [(0.9e-6, True), (-0.9e-6, True), (1.1e-6, False), (-1.1e-6, False)]
+    )
+    def test_rows_sum_to_1_within_a_millionth(self, excess, legal):
+        y = prepare_labels([[0.5, 0.5], [0.25, 0.75 + excess]], 2)
+        if legal:
+            assert labels_for(y, "softmax", 2)[1, 1] == 0.75 + excess
+        else:
+            with pytest.raises(ValueError, match=r"y\[1\] sums to .*expected 1"):
+                labels_for(y, "softmax", 2)
+
+    @pytest.mark.parametrize(
+        "output, y",
+        [
+            ("logistic", [0, 1, 1]),
+            ("logistic", [False, True, True]),
+            ("logistic", [0.0, 0.25, 1.0]),
+            ("identity", [-3, 0, 2]),
+            ("identity", [-3.5, 1e300, 2.0]),
+            ("exp", [0, 7, 2]),
+            ("exp", [0.0, 1e300, 2.5]),
+        ],
+    )
+    @pytest.mark.parametrize("shape", [(3,), (3, 1), (1, 3)])
+    def test_targets(self, output, y, shape):
+        expected = np.array(y, np.float64).reshape(shape if len(shape) == 2 else (3, 1))
+        given = prepare_labels(np.reshape(y, shape), shape[0])
+        got = labels_for(given, output, expected.shape[1])
+        np.testing.assert_array_equal(got, expected, strict=True)
+        assert got.flags.c_contiguous
+
+    @pytest.mark.parametrize(
+        "output, y, n_out, message",
+        [
+            ("softmax", [0, -7, 1], 3, r"y\[1\] is -7, expected labels from 0 up"),
+            ("softmax", [0, 3, 1], 3, "y has the label 3, expected 0 to 2: the model has 3 classes"),
+            ("softmax", [0.0, 1.0], 3, r"floats, expected integer labels; try y\.astype\(int\)"),
+            ("softmax", [[0], [1]], 3, r"\(2, 1\), a column.*ravel\(\)"),
+            ("softmax", [[1.0], [0.5]], 1, r"y\[1\] sums to 0\.5, expected 1"),
+            ("softmax", np.eye(4), 3, "y has 4 columns, expected 3, the model's classes"),
+            ("softmax", [[1, 0], [1.5, -0.5]], 2, r"y\[1\] is .*-0\.5.*none below 0"),
+            ("softmax", [[1, 0], [0, 0]], 2, r"y\[1\] sums to 0\.0, expected 1"),
+            ("logistic", [0, 1, 2], 1, r"y\[2\] is 2, expected 0 or 1"),
+            ("logistic", [0, -1], 1, r"y\[1\] is -1, expected 0 or 1"),
+            ("logistic", [0, 1.5], 1, r"y\[1\] is 1\.5, expected probabilities, none below 0 or above 1"),
+            ("logistic", [[0, 1], [1, -0.5]], 2, r"y\[1\] is \[ 1\.  -0\.5\], expected probabilities"),
+            ("logistic", [0, 1], 2, r"y has shape \(2,\), expected \(n, 2\), a column for each output"),
+            ("logistic", [[0, 1]], 1, "y has 2 columns, expected 1, the model's outputs"),
+            ("identity", [0.5], 2, r"y has shape \(1,\), expected \(n, 2\)"),
+            ("identity", [[0.5]], 2, "y has 1 columns, expected 2"),
+            ("exp", [1, 0, -1], 1, r"y\[2\] is -1, expected none below 0"),
+            ("exp", [[1, 0], [2, -0.5]], 2, r"y\[1\] is .*, expected none below 0"),
+            ("sigmoid", [1], 1, "output is 'sigmoid', expected one of softmax, logistic, identity, exp"),
+        ],
+    )
+    def test_refuses(self, output, y, n_out, message):
+        with pytest.raises(ValueError, match=message):
+            labels_for(prepare_labels(y, len(y)), output, n_out)
+
+    @pytest.mark.parametrize("output", ["softmax", "logistic", "identity", "exp"])
+    def test_no_rows(self, output):
+        assert len(labels_for(prepare_labels(np.zeros(0, int), 0), output, 1)) == 0
+
+
+class TestPrepareWeights:
+    @pytest.mark.parametrize("dtype", [bool, int, np.float32, np.float64])
+    def test_copies(self, dtype):
+        given = np.array([1, 0, 1], dtype)
+        got = prepare_weights(given, 3)
+        np.testing.assert_array_equal(got, np.array([1.0, 0, 1]), strict=True)
+        assert not np.shares_memory(got, given)
+
+    @pytest.mark.parametrize(
+        "given, message",
+        [
+            ([1, 2], r"sample_weight has shape \(2,\), expected \(3,\), one for each row of X"),
+            (np.ones((3, 1)), r"sample_weight has shape \(3, 1\)"),
+            ([1, np.nan, 1], r"sample_weight\[1\] is nan, expected a finite number from 0 up"),
+            ([1, 1, np.inf], r"sample_weight\[2\] is inf"),
+            ([-0.5, 1, 1], r"sample_weight\[0\] is -0\.5"),
+            ([0, 0, 0], r"sample_weight sums to 0\.0, expected a finite number above 0"),
+            ([1e308, 1e308, 1], "sample_weight sums to inf"),
+            (["a", "b", "c"], "sample_weight has dtype <U1"),
+            (np.ma.array([1, 1, 1], mask=[0, 1, 0]), "sample_weight has masked elements"),
+        ],
+    )
+    def test_refuses(self, given, message):
+        with pytest.raises(ValueError, match=message):
+            prepare_weights(given, 3)
+
+
+class TestClassWeights:
+    Y = np.array([3, 0, 3, 3, 7, 0, -2])
+
+    @pytest.mark.parametrize(
+        "class_weight", ["balanced", {3: 0.5, 0: 2, 7: 0, -2: 9}, {np.int64(3): 0.5}, {}], ids=str
+    )
+    def test_are_those_of_scikit_learn(self, class_weight):
+        classes = np.unique(self.Y)
+        by_class = compute_class_weight(class_weight, classes=classes, y=self.Y)
+        expected = by_class[np.searchsorted(classes, self.Y)]
+        np.testing.assert_array_equal(class_weights(self.Y, class_weight), expected, strict=True)
+
+    def test_of_no_labels(self):
+        assert class_weights(np.zeros(0, int), "balanced").shape == (0,)
+
+    @pytest.mark.parametrize(
+        "y, class_weight, message",
+        [
+            (Y, "even", "class_weight is 'even', expected 'balanced' or a weight for each class"),
+            (Y, [1, 2], r"class_weight is \[1, 2\]"),
+            (Y, {0: 1, 5: 2, "a": 1}, r"names \[5, 'a'\], which y lacks; it has \[-2, 0, 3, 7\]"),
+            (Y, {3: -1}, r"class_weight\[3\] is -1\.0, expected a finite number from 0 up"),
+            (Y, {7: np.nan}, r"class_weight\[7\] is nan"),
+            (Y, {7: "a"}, "class_weight has dtype"),
+            (Y.astype(float), "balanced", r"y is float64 of shape \(7,\)"),
+            (np.eye(3), "balanced", r"y is float64 of shape \(3, 3\)"),
+        ],
+    )
+    def test_refuses(self, y, class_weight, message):
+        with pytest.raises(ValueError, match=message):
+            class_weights(y, class_weight)

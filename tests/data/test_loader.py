@@ -12,7 +12,7 @@ import pytest
 from layouts import LAYOUTS, read_only
 
 from fastmlp import MLP, data, kernels, reference, train_epoch
-from fastmlp.data import DataLoader, Facts, to_one_hot
+from fastmlp.data import DataLoader, Facts, epoch_order, to_one_hot
 
 COPIES = {
     "copy": copy.copy,
@@ -128,6 +128,16 @@ class TestBatches:
         got = [b for _, b in DataLoader(X, rows, 3)]
         np.testing.assert_array_equal(np.concatenate(got), rows.astype(np.float64), strict=True)
 
+    @pytest.mark.parametrize("shape", [(10,), (10, 2)])
+    def test_targets_and_weights(self, shape):
+        y, weights = np.random.default_rng(0).standard_normal(shape), np.arange(10.0)
+        loader = DataLoader(make_set()[0], y, 3, shuffle=True, seed=1, sample_weight=weights)
+        order = epoch_order(10, [1, 0])
+        X, targets, of_rows = (np.concatenate(arrays) for arrays in zip(*loader, strict=True))
+        np.testing.assert_array_equal(X, loader.X[order], strict=True)
+        np.testing.assert_array_equal(targets, y[order], strict=True)
+        np.testing.assert_array_equal(of_rows, weights[order], strict=True)
+
     def test_can_be_written(self):
         for X, y in DataLoader(read_only(make_set()[0]), make_set()[1], 3):
             X[:], y[:] = 0, 0
@@ -158,6 +168,24 @@ class TestDataLoader:
         y[:] = 99
         assert loader.y.max() == 2
 
+    def test_copies_weights(self):
+        weights = np.arange(10.0)
+        loader = DataLoader(*make_set(), sample_weight=weights)
+        weights[:] = 99
+        np.testing.assert_array_equal(loader.weights, np.arange(10.0), strict=True)
+        assert DataLoader(*make_set()).weights is None
+
+    def test_labels_for_a_model_are_made_once(self):
+        loader = DataLoader(np.eye(3), [1, 0, 1])
+        for output in ("softmax", "logistic", "identity"):
+            n_out = 2 if output == "softmax" else 1
+            first, second = (loader.labels_for(output, n_out) for _ in range(2))
+            np.testing.assert_array_equal(first, data.labels_for(loader.y, output, n_out), strict=True)
+            assert first.ctypes.data == second.ctypes.data
+        for _ in range(2):
+            with pytest.raises(ValueError, match="y has the label 1"):
+                loader.labels_for("softmax", 1)
+
     @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
     def test_facts(self, ops, dtype):
         X = np.array([[0, 3, 0], [7, 0, 0]], dtype)
@@ -165,6 +193,8 @@ class TestDataLoader:
         assert DataLoader(X, [4, 2]).prepare(ops)[0] == DataLoader(X, [4, 2]).facts == expected
         expected = Facts(3, True, 7.0, 1 / 3, n_classes=2, max_label=None)
         assert DataLoader(X, [[0, 1], [1, 0]]).prepare(ops)[0] == expected
+        expected = Facts(3, True, 7.0, 1 / 3, n_classes=None, max_label=None)
+        assert DataLoader(X, [0.5, -1]).prepare(ops)[0] == expected
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_facts_of_what_is_not_finite(self, ops, value):
@@ -214,17 +244,20 @@ class TestDataLoader:
         first.check_loader(loader)
         assert loader.facts.max_label == 0 and calls == ["scan", "zero_masks"]
 
-    @pytest.mark.parametrize("name", ["X", "y", "batch_size", "shuffle", "drop_last", "facts", "masks"])
+    @pytest.mark.parametrize(
+        "name", ["X", "y", "batch_size", "shuffle", "drop_last", "facts", "masks", "weights"]
+    )
     def test_attributes_cannot_be_set(self, name):
         loader = DataLoader(*make_set(), 3)
         with pytest.raises(AttributeError):
             setattr(loader, name, getattr(loader, name))
 
-    @pytest.mark.parametrize("labels", [np.arange(10) % 3, np.full((10, 3), 1 / 3)], ids=["integers", "rows"])
+    @pytest.mark.parametrize("labels", [np.arange(10) % 2, np.full((10, 3), 1 / 3)], ids=["integers", "rows"])
     @pytest.mark.parametrize("duplicate", [lambda loader: loader, *COPIES.values()], ids=["itself", *COPIES])
     def test_labels_and_masks_cannot_be_written(self, labels, duplicate):
-        loader = duplicate(DataLoader(np.eye(10, 5), labels, 3))
-        for array in (loader.y, loader.masks):
+        loader = duplicate(DataLoader(np.eye(10, 5), labels, 3, sample_weight=np.ones(10)))
+        made = [loader.labels_for(output, loader.y[0].size) for output in ("logistic", "identity")]
+        for array in (loader.y, loader.masks, loader.weights, *made):
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 10**9
             with pytest.raises(ValueError, match="WRITEABLE"):
@@ -251,7 +284,9 @@ class TestCopies:
     @pytest.mark.parametrize("seed", [7, (1, 2), np.random.default_rng(3)], ids=str)
     def test_go_on_from_the_same_pass(self, monkeypatch, duplicate, seed):
         monkeypatch.setenv("FASTMLP_SKIP_ZEROS", "on")
-        loader = DataLoader(*make_set(), 3, shuffle=True, seed=seed, drop_last=True)
+        loader = DataLoader(
+            *make_set(), 3, shuffle=True, seed=seed, drop_last=True, sample_weight=np.ones(10)
+        )
         loader.next_order()
         monkeypatch.delenv("FASTMLP_SKIP_ZEROS")
         twin = duplicate(loader)
@@ -261,7 +296,16 @@ class TestCopies:
         np.testing.assert_array_equal(twin.X, loader.X)
         np.testing.assert_array_equal(twin.y, loader.y)
         np.testing.assert_array_equal(twin.masks, loader.masks)
+        np.testing.assert_array_equal(twin.weights, loader.weights, strict=True)
         assert (twin.facts, len(twin), twin.shuffle) == (loader.facts, len(loader), True)
+
+    def test_pickles_without_weights_load(self):
+        loader = DataLoader(*make_set())
+        state = loader.__getstate__()
+        del state["_weights"], state["_labels"]
+        older = DataLoader.__new__(DataLoader)
+        older.__setstate__(state)
+        assert older.weights is None and len(older.labels_for("softmax", 3)) == 10
 
     @pytest.mark.parametrize("skip", ["on", "off"])
     def test_old_pickles_go_on_from_their_pass(self, skip):
@@ -270,6 +314,7 @@ class TestCopies:
         np.testing.assert_array_equal(loader.next_order(), [3, 0, 2, 1])
         assert loader.X.tolist() == [[2, 1, 1], [0, 0, 0], [0, 0, 0], [2, 1, 2], [1, 1, 2], [2, 1, 1]]
         assert loader.y.tolist() == [0, 1, 0, 1, 1, 0] and not loader.y.flags.writeable
+        assert loader.weights is None and loader.labels_for("identity", 1).shape == (6, 1)
         assert loader.masks.ravel().tolist() == ([7, 0, 0, 7, 7, 7] if skip == "on" else [])
         assert loader.facts == Facts(3, True, 2.0, 2 / 3, n_classes=None, max_label=1)
         train_epoch(MLP([3, 2], seed=0), loader, lr=0.1)
@@ -287,6 +332,7 @@ class TestRefusals:
             ({"seed": [3, -1]}, ValueError, r"seed is \[3, -1\], expected no number below 0"),
             ({"seed": 1.5}, TypeError, "seed is 1.5, expected an int"),
             ({"seed": "12"}, TypeError, "seed is '12', expected an int"),
+            ({"sample_weight": np.ones(9)}, ValueError, r"sample_weight has shape \(9,\), expected \(10,\)"),
             ({"drop_last": True, "batch_size": 11}, ValueError, "no batch: 10 samples, batch_size 11"),
         ],
     )
@@ -301,7 +347,7 @@ class TestRefusals:
             (np.zeros((5, 0)), np.zeros(5, int), r"\(5, 0\), expected at least one sample"),
             (np.zeros((5, 2)), np.zeros(4, int), "y has 4 labels, expected 5, one for each row of X"),
             (np.zeros((5, 2, 2)), np.zeros(5, int), r"\(5, 2, 2\).*reshape"),
-            (np.zeros((5, 2)), np.zeros((5, 1), int), r"\(5, 1\).*ravel"),
+            (np.zeros((5, 2)), np.zeros((5, 2, 1), int), r"\(5, 2, 1\), expected \(n,\) integers"),
         ],
     )
     def test_refuses_data(self, X, y, message):

@@ -2,7 +2,17 @@
 
 import numpy as np
 import pytest
-from bounds import assert_margins_untouched, assert_within, framed, framed_output, softmax
+from bounds import (
+    assert_margins_untouched,
+    assert_within,
+    framed,
+    framed_output,
+    gamma,
+    logistic,
+    poisson,
+    softmax,
+    squared,
+)
 
 from fastmlp import kernels, reference
 
@@ -106,3 +116,149 @@ def test_integers_of_any_stride_and_their_one_hot_rows_give_the_same_bits(dtype)
     logits, labels = rng.standard_normal((40, 21)).astype(dtype), rng.integers(21, size=80)[::2]
     results = [call(kernels, logits, y) for y in (labels, labels.copy(), one_hot(labels, 21))]
     assert len({dlogits.tobytes() + losses.tobytes() for dlogits, losses in results}) == 1
+
+
+# --- of any output: weights of rows, smoothing ------------------------------------------------------------
+
+
+def draw_softmax(rng, shape):
+    return rng.uniform(-10, 10, shape), rng.dirichlet(np.ones(shape[1]), shape[0])
+
+
+def draw_logistic(rng, shape):
+    y = rng.random(shape)
+    y[::2] = y[::2] > 0.5
+    return rng.choice([1, 30, 1e4], shape) * rng.uniform(-1, 1, shape), y
+
+
+def draw_squared(rng, shape):
+    return rng.uniform(-100, 100, shape), rng.uniform(-100, 100, shape)
+
+
+def draw_poisson(rng, shape):
+    return rng.uniform(-20, 20, shape), rng.integers(0, 3, shape) * rng.random(shape) * 50
+
+
+LOSSES = {
+    "softmax_cross_entropy": (draw_softmax, softmax),
+    "logistic_cross_entropy": (draw_logistic, logistic),
+    "squared_error": (draw_squared, squared),
+    "poisson_deviance": (draw_poisson, poisson),
+}
+NAMES = pytest.mark.parametrize("name", list(LOSSES))
+
+
+def call_loss(ops, name, z, y, *options):
+    dz, losses = np.full_like(z, np.nan), np.full(len(z), np.nan)
+    getattr(ops, name)(z, y, dz, losses, *options)
+    return dz, losses
+
+
+@DTYPES
+@NAMES
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_losses_and_gradients(name, shape, weighted, dtype):
+    draw, bounds = LOSSES[name]
+    rng = np.random.default_rng(shape)
+    z, y = draw(rng, shape)
+    z, y = framed(z, dtype), framed(y)
+    weights = framed(rng.random(len(z)) + 0.01) if weighted else None
+    dz, losses = framed_output(shape, dtype), framed_output(len(z), np.float64)
+    getattr(kernels, name)(z, y, dz, losses, weights)
+    expected, expected_losses = call_loss(reference, name, z.astype(np.float64), y, weights)
+    share = (np.ones(len(z)) / len(z) if weights is None else weights / weights.sum())[:, None]
+    of_dz, of_losses = bounds(z, y)
+    assert_within(dz, expected, of_dz * share + gamma(len(z) + 3, dtype) * np.abs(expected))
+    assert_within(losses, expected_losses, of_losses)
+    assert_margins_untouched(dz, losses)
+
+
+@DTYPES
+@NAMES
+def test_weight_2_is_the_row_twice_and_weight_0_the_row_left_out(name, dtype):
+    z, y = LOSSES[name][0](np.random.default_rng(0), (9, 5))
+    z, weights = z.astype(dtype), np.array([1, 2, 0, 1, 3, 0, 1, 2, 1.0])
+    often = np.repeat(np.arange(9), weights.astype(int))
+    dz, losses = call_loss(kernels, name, z, y, weights)
+    of_each, losses_of_each = call_loss(kernels, name, z[often], y[often])
+    # a row's part of the sum, and the row of weight 2 divided by half of it
+    assert np.array_equal(losses[often], losses_of_each)
+    assert np.allclose(dz[often], of_each * weights[often][:, None], rtol=2 * gamma(2, dtype), atol=0)
+    assert not dz[weights == 0].any()
+
+
+@DTYPES
+@NAMES
+def test_weights_of_1_give_the_bits_of_none(name, dtype):
+    z, y = LOSSES[name][0](np.random.default_rng(1), (7, 3))
+    results = [call_loss(kernels, name, z.astype(dtype), y, w) for w in (None, np.ones(7))]
+    assert len({dz.tobytes() + losses.tobytes() for dz, losses in results}) == 1
+
+
+@NAMES
+@pytest.mark.parametrize("ops", [kernels, reference], ids=["kernels", "reference"])
+def test_a_row_of_weight_0_moves_nothing_whatever_it_holds(name, ops):
+    z, y = LOSSES[name][0](np.random.default_rng(2), (4, 3))
+    z[1] = np.nan
+    assert np.isfinite(call_loss(ops, name, z, y, np.array([1, 0, 2, 1.0]))[0]).all()
+    assert not call_loss(ops, name, z, y, np.zeros(4))[0].any()
+
+
+@DTYPES
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "logistic_cross_entropy"])
+def test_smoothing_is_of_the_labels(name, dtype):
+    z, y = LOSSES[name][0](np.random.default_rng(3), (6, 4))
+    z = z.astype(dtype)
+    even = 1 / 4 if name.startswith("softmax") else 1 / 2
+    got = call_loss(kernels, name, z, y, None, 0.3)
+    expected = call_loss(kernels, name, z, y * 0.7 + 0.3 * even)
+    for ours, theirs in zip(got, expected, strict=True):
+        assert np.allclose(ours, theirs, rtol=8 * gamma(1, dtype), atol=gamma(1, dtype))
+
+
+@DTYPES
+def test_smoothed_integers_have_the_bits_of_their_smoothed_rows(dtype):
+    rng = np.random.default_rng(4)
+    z, labels = rng.standard_normal((20, 10)).astype(dtype), rng.integers(10, size=20)
+    results = [
+        call_loss(kernels, "softmax_cross_entropy", z, y, None, 0.1) for y in (labels, one_hot(labels, 10))
+    ]
+    assert len({dz.tobytes() + losses.tobytes() for dz, losses in results}) == 1
+
+
+@DTYPES
+def test_logistic_units_far_apart_are_exact(dtype):
+    z = np.array([[1e4, -1e4, 1e4, -1e4, 0.0]], dtype)
+    y = np.array([[1.0, 0.0, 0.0, 1.0, 0.5]])
+    dz, losses = call_loss(kernels, "logistic_cross_entropy", z, y)
+    assert losses[0] == pytest.approx(2e4 + np.log(2), rel=1e-7)
+    assert dz[0].tolist() == [0, 0, 1, -1, 0]
+
+
+@DTYPES
+def test_a_confident_unit_keeps_its_digits(dtype):
+    z = np.array([[40.0], [-40.0]], dtype)
+    dz, losses = call_loss(kernels, "logistic_cross_entropy", z, np.array([[1.0], [0.0]]))
+    assert losses == pytest.approx(np.exp(-40), rel=1e-5 if dtype == np.float32 else 1e-13)
+    assert dz.ravel() == pytest.approx([-np.exp(-40) / 2, np.exp(-40) / 2], rel=1e-5)
+
+
+@DTYPES
+def test_a_deviance_is_0_at_its_least_and_infinite_where_the_mean_is(dtype):
+    y = np.array([[0.0], [1.0], [3.0], [2.0]])
+    z = np.array([[-np.inf], [0.0], [np.log(3)], [1e3]], dtype)
+    dz, losses = call_loss(kernels, "poisson_deviance", z, y)
+    assert losses[:3] == pytest.approx(0, abs=1e-12) and losses[3] == np.inf
+    assert dz[:2].ravel().tolist() == [0, 0]
+    assert call_loss(kernels, "poisson_deviance", np.zeros((1, 1), dtype), np.array([[5e-324]]))[1] == [1.0]
+
+
+@DTYPES
+@NAMES
+def test_nan_stays_nan(name, dtype):
+    z, y = LOSSES[name][0](np.random.default_rng(5), (3, 19))
+    z[1, 18] = np.nan
+    dz, losses = call_loss(kernels, name, z.astype(dtype), y)
+    assert np.isnan(losses).tolist() == [False, True, False] and np.isnan(dz[1, 18])
+    assert np.isfinite(dz[[0, 2]]).all()

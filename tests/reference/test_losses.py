@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss
+from problems import finite_differences, relative_error
+from sklearn.metrics import log_loss, mean_poisson_deviance, mean_squared_error
 
 from fastmlp import reference
 
@@ -36,3 +37,46 @@ def test_loss_of_soft_rows_ignores_classes_of_no_weight():
     reference.softmax_cross_entropy(logits, np.array([[0.25, 0.0, 0.75]]), np.empty((1, 3)), losses)
     p = 1 / (1 + np.exp([1.0, -1.0]))
     assert losses[0] == pytest.approx(-0.25 * np.log(p[0]) - 0.75 * np.log(p[1]))
+
+
+def draw_targets(name, rng, shape):
+    if name == "poisson_deviance":
+        return rng.integers(0, 4, shape).astype(float)
+    return rng.dirichlet(np.ones(shape[1]), shape[0]) if "entropy" in name else rng.standard_normal(shape)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "name", ["softmax_cross_entropy", "logistic_cross_entropy", "squared_error", "poisson_deviance"]
+)
+def test_gradients_are_of_the_weighted_mean(name, weighted):
+    rng = np.random.default_rng(6)
+    z, y = rng.standard_normal((5, 3)), draw_targets(name, rng, (5, 3))
+    weights = np.array([1.0, 0.0, 2.5, 1.0, 0.1]) if weighted else None
+    losses, dz, unused = np.empty(5), np.empty_like(z), np.empty_like(z)
+
+    def mean():
+        getattr(reference, name)(z, y, unused, losses, weights)
+        return np.average(losses, weights=weights)
+
+    getattr(reference, name)(z, y, dz, losses, weights)
+    assert relative_error(dz.ravel(), finite_differences(mean, z.reshape(-1))) < 1e-8
+
+
+def test_losses_are_those_of_scikit_learn():
+    rng = np.random.default_rng(7)
+    z, weights = rng.standard_normal((30, 1)), rng.random(30)
+
+    def mean(name, y):
+        losses = np.empty(30)
+        getattr(reference, name)(z, y, np.empty_like(z), losses, weights)
+        return np.average(losses, weights=weights)
+
+    label, value, count = rng.integers(2, size=(30, 1)), rng.random((30, 1)), rng.integers(1, 5, (30, 1))
+    of_labels = log_loss(label.ravel(), 1 / (1 + np.exp(-z.ravel())), sample_weight=weights)
+    assert mean("logistic_cross_entropy", label.astype(float)) == pytest.approx(of_labels)
+    assert 2 * mean("squared_error", value) == pytest.approx(
+        mean_squared_error(value, z, sample_weight=weights)
+    )
+    deviance = mean_poisson_deviance(count.ravel(), np.exp(z.ravel()), sample_weight=weights)
+    assert 2 * mean("poisson_deviance", count.astype(float)) == pytest.approx(deviance)

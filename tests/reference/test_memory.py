@@ -16,7 +16,7 @@ def test_plan_packs_every_array_once(sizes):
     table, size = reference.plan(sizes, batch, np.float32)
     assert table.dtype == LAYER and table.shape == (len(sizes) - 1,)
     owners = np.zeros(size, int)
-    for n_in, n_out, w, w_row, b, _, x_row, y, y_row, dy, z, _ in table.tolist():
+    for n_in, n_out, w, w_row, b, _, x_row, y, y_row, dy, z, *_ in table.tolist():
         assert (w_row, x_row, y_row) == (n_out, n_in, n_out)
         counts = batch * n_out
         for offset, count in (w, n_in * n_out), (b, n_out), (y, counts), (dy, counts), (z, counts):

@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from optimizing import nothing_kept, numbers
+from optimizing import NO_WEIGHTS, nothing_kept, numbers
 from trees import copy_tree, edit, python
 
 from fastmlp import kernels
@@ -135,7 +135,7 @@ def test_numbers_of_python_and_of_numpy_have_one_variant():
     for batch_size in (2, np.int64(2), 2):
         rows, stop, losses = np.arange(2), np.zeros(1, np.int64), np.zeros(1)
         masks, labels = np.empty((0, 0), np.uint64), np.zeros(2, np.int64)
-        data = x, labels, rows, batch_size
+        data = x, labels, NO_WEIGHTS, rows, batch_size
         of_step, kept = numbers(0.1, 1, 1), nothing_kept(np.float64)
         rest = 1.0, masks, stop, losses
         assert kernels.train_epoch(np.zeros(size + 8), table, kept, *data, *of_step, *rest) == 1

@@ -32,8 +32,8 @@ def over(function):
     return call
 
 
-exp, expm1, tanh, logistic, erf = (
-    over(f) for f in (math.exp, math.expm1, math.tanh, math.logistic, math.erf)
+exp, expm1, tanh, logistic, erf, log1p = (
+    over(f) for f in (math.exp, math.expm1, math.tanh, math.logistic, math.erf, math.log1p)
 )
 ODD = pytest.mark.parametrize("function", [tanh, erf], ids=["tanh", "erf"])
 
@@ -64,8 +64,9 @@ BOUNDED = [
     (tanh, np.tanh, (2, ulps), {4: (-22, 22), 8: (-22, 22)}),
     (logistic, lambda x: 1 / (1 + np.exp(-x)), (2, ulps), {4: (-87.3, 40), 8: (-708.3, 40)}),
     (erf, true_erf, (4, ulps), {4: (-6.2, 6.2), 8: (-6.2, 6.2)}),
+    (log1p, np.log1p, (4, units), {4: (0, 1), 8: (0, 1)}),
 ]
-NAMES = ["exp", "expm1", "tanh", "logistic", "erf"]
+NAMES = ["exp", "expm1", "tanh", "logistic", "erf", "log1p"]
 EACH = pytest.mark.parametrize(("function", "true", "bound", "ranges"), BOUNDED, ids=NAMES)
 
 
