@@ -108,3 +108,21 @@ def test_at_one_rate_a_velocity_with_the_rate_inside_is_pytorchs_without(optimiz
         twin.step(X[start : start + BATCH], y[start : start + BATCH])
     for got, theirs in zip(model.get_weights()[::2], twin.weights, strict=True):
         assert np.allclose(got, theirs.detach().numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("shape", "strategy"), [("cosine", "cos"), ("linear", "linear")])
+def test_one_cycle_is_pytorchs(shape, strategy):
+    """Its rise ends a step earlier: a part of the steps before the last, less one."""
+    options = {"anneal_strategy": strategy, "base_momentum": 0.85, "max_momentum": 0.95}
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0, momentum=0.9)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, total_steps=STEPS, pct_start=0.3, **options)
+    expected = []
+    for _ in range(STEPS):
+        group = optimizer.param_groups[0]
+        expected.append([group["lr"], group["momentum"]])
+        optimizer.step()
+        if len(expected) < STEPS:
+            cycle.step()
+    warmup = (0.3 * STEPS - 1) / (STEPS - 1)
+    own = schedules.one_cycle(0.5, warmup, shape=shape, momentum=(0.95, 0.85))
+    assert np.allclose(schedules.rates(SGD(own), 0, STEPS, STEPS), expected, rtol=1e-12, atol=1e-15)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastmlp.data import DataLoader
 from fastmlp.model import MLP
+from fastmlp.numbers import number, whole
 
 from .history import Record
 
@@ -37,14 +38,10 @@ class EarlyStopping:
     restore_best: bool = True
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.patience, int | np.integer) and not isinstance(self.patience, bool)
-        if not whole or self.patience < 1:
-            raise ValueError(f"patience is {self.patience!r}, expected a whole number from 1 up")
+        object.__setattr__(self, "patience", whole("patience", self.patience, 1))
         if self.monitor not in ("loss", "score", "train_loss"):
             raise ValueError(f"monitor is {self.monitor!r}, expected 'loss', 'score' or 'train_loss'")
-        number = isinstance(self.min_delta, int | float) and not isinstance(self.min_delta, bool)
-        if not number or not 0 <= self.min_delta < math.inf:
-            raise ValueError(f"min_delta is {self.min_delta!r}, expected a finite number from 0 up")
+        object.__setattr__(self, "min_delta", number("min_delta", self.min_delta))
 
     def value(self, record: Record) -> float:
         """Give what is monitored, the smaller the better."""

@@ -99,6 +99,11 @@ def test_cross_entropy_of_labels_and_rows(ops):
     np.testing.assert_allclose(cross_entropy(model, DataLoader(X, np.eye(3)[y])), expected, rtol=1e-5)
 
 
+def test_numpys_numbers_are_taken():
+    given = EarlyStopping(np.int64(3), min_delta=np.float32(0.5))
+    assert repr(given) == repr(EarlyStopping(3, min_delta=0.5))
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
