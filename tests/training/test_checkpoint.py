@@ -10,93 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models import bits
-from runs import make_samples
+from cut_runs import (
+    RUNS,
+    X,
+    Y,
+    cut,
+    make_model,
+    n_epochs_in,
+    outcome,
+    train,
+)
 
 from fastmlp import (
     MLP,
-    SGD,
-    Adam,
     Checkpoint,
     DataLoader,
-    EarlyStopping,
     History,
     fit,
-    kernels,
-    schedules,
     set_num_threads,
 )
 from fastmlp.training import checkpoint as module
-
-X, Y = make_samples()
-WRONG = X[50:], 2 - Y[50:]  # training makes it worse, after a while
-
-
-def slowing(epoch):
-    return 0.2 / (1 + epoch)
-
-
-def halving(steps, total):
-    return 0.2 * 0.5 ** (4 * steps / total)
-
-
-RUNS = {
-    "sgd": {"optimizer": SGD(0.1)},
-    "momentum": {"optimizer": SGD(0.05, momentum=0.9), "score_train": True},
-    "nesterov, one_cycle": {"optimizer": SGD(schedules.one_cycle(0.2, momentum=(0.95, 0.85)), nesterov=True)},
-    "adam, ema": {"optimizer": Adam(0.01, weight_decay=0.01), "ema": 0.9},
-    "adam, stopping": {
-        "optimizer": Adam(0.03),
-        "ema": 0.5,
-        "early_stopping": EarlyStopping(4),
-        "validation_data": WRONG,
-    },
-    "stopping by score": {"lr": 0.3, "early_stopping": EarlyStopping(3, "score", restore_best=False)},
-    "of the epoch": {"lr": slowing},
-    "of steps and total": {"lr": halving},
-}
-EPOCHS = 9
-
-
-class Cut(Exception):
-    pass
-
-
-def make_model(ops=kernels, seed=0, sizes=(8, 40, 3), **options):
-    return MLP(sizes, seed=seed, ops=ops, **options)
-
-
-def train(model, run, epochs=EPOCHS, **options):
-    return fit(
-        model, X[:50], Y[:50], **{"epochs": epochs, "seed": 4, "batch_size": 16, **RUNS[run], **options}
-    )
-
-
-def cut(model, run, path, after, **options):
-    """Train until so many epochs have ended, and leave a checkpoint."""
-
-    def raise_then(record):
-        if record.epoch == after - 1:
-            raise Cut
-
-    with pytest.raises(Cut) as caught:
-        train(model, run, checkpoint=path, callbacks=[raise_then], **options)
-    return caught.value.history
-
-
-def outcome(model, history):
-    """All that two runs can have in common."""
-    state = {key: value for key, value in model.get_state().items()}
-    records = [dataclasses.replace(record, seconds=0) for record in history]
-    return repr_of(state), records, history.seed, history.first_pass
-
-
-def repr_of(value):
-    if isinstance(value, np.ndarray):
-        return value.dtype.name, value.shape, value.tobytes()
-    if isinstance(value, list):
-        return [repr_of(part) for part in value]
-    return {key: repr_of(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 @pytest.fixture
@@ -144,31 +77,22 @@ def test_runs_with_early_stopping_end_early_and_resume_within_their_patience(pat
 PROGRAM = """
 import sys, time
 from pathlib import Path
-import test_checkpoint as t
+import cut_runs as t
+from fastmlp import Checkpoint, set_num_threads
 
 run, path, threads = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-t.set_num_threads(threads)
+set_num_threads(threads)
 resume = path if path.exists() else None
-every = t.Checkpoint(path, seconds=0)
+every = Checkpoint(path, seconds=0)
 model = t.make_model()
 t.train(model, run, 60, checkpoint=every, resume=resume, callbacks=[lambda record: time.sleep(0.02)])
 """
 
 
-def n_epochs_in(path, run):
-    """Epochs in a checkpoint: a run of no epochs that is resumed trains nothing."""
-    total = 60 if module.needs_total(module_optimizer(run)) else 0
-    return len(module._read(path)["history"]) if total else len(train(make_model(), run, 0, resume=path))
-
-
-def module_optimizer(run):
-    return RUNS[run].get("optimizer") or SGD(RUNS[run]["lr"])
-
-
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("run", ["adam, ema", "nesterov, one_cycle"])
 def test_a_killed_process_loses_the_epochs_since_the_last_checkpoint(path, run, threads):
-    folders = [str(Path(__file__).parent), *filter(None, sys.path)]
+    folders = [str(Path(__file__).parents[1]), *filter(None, sys.path)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
     last = 0
     for kill in range(3):
@@ -176,13 +100,13 @@ def test_a_killed_process_loses_the_epochs_since_the_last_checkpoint(path, run, 
         child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
         try:
             until = time.monotonic() + 120
-            while not path.exists() or n_epochs_in(path, run) < last + 2 + kill:
+            while not path.exists() or n_epochs_in(path) < last + 2 + kill:
                 assert child.poll() is None and time.monotonic() < until, child.communicate()[1].decode()
                 time.sleep(0.005)
         finally:
             child.kill()
             child.communicate()
-        last = n_epochs_in(path, run)
+        last = n_epochs_in(path)
     assert 6 < last < 60
     model, twin = make_model(), make_model()
     set_num_threads(3 - threads)
@@ -302,146 +226,6 @@ def test_a_run_that_went_on_from_a_history_is_resumed(ops, path):
     history = train(other, run, 4, resume=path)
     assert [record.epoch for record in history] == list(range(7))
     assert outcome(other, history) == outcome(twin, train(twin, run, 4, history=train(twin, run, 3)))
-
-
-# --- refusals --------------------------------------------------------------------------------------------
-
-
-def test_of_two_layouts_of_a_data_set_one_completes_the_other(path):
-    cut(make_model(), "sgd", path, 2)
-    options = {"epochs": 3, "batch_size": 16, "resume": path, **RUNS["sgd"]}
-    assert len(fit(make_model(), np.asfortranarray(X[:50]), Y[:50].astype(np.uint8), **options)) == 3
-
-
-CHANGED = X[:50].copy()
-CHANGED[-1, -1] += 1
-
-
-@pytest.mark.parametrize(
-    ("sizes", "changes", "said"),
-    [
-        ((8, 41, 3), {}, r"model\.sizes is \[8, 41, 3\] here and \[8, 40, 3\] in the file"),
-        (None, {"optimizer": SGD(0.01)}, r"optimizer\.class is 'SGD' here and 'Adam' in the file"),
-        (None, {"optimizer": Adam(0.02)}, r"optimizer\.lr is 0\.02 here and 0\.01 in the file"),
-        (None, {"optimizer": Adam(slowing)}, r"optimizer\.lr is 'slowing' here and 0\.01"),
-        (None, {"optimizer": Adam(0.01)}, r"optimizer\.weight_decay is 0\.0 here and 0\.01"),
-        (None, {"batch_size": 17}, "batch_size is 17 here and 16 in the file"),
-        (None, {"shuffle": False}, "shuffle is False here and True in the file"),
-        (None, {"seed": 5}, r"seed is \[5\] here and \[4\] in the file"),
-        (None, {"ema": None}, "ema is None here and 0.9 in the file"),
-        (None, {"early_stopping": EarlyStopping()}, "early_stopping is {.*} here and None in the file"),
-        (None, {"validation_data": WRONG}, "validation_data is {.*} here and None in the file"),
-    ],
-)
-def test_another_run_is_refused(path, sizes, changes, said):
-    cut(make_model(), "adam, ema", path, 2)
-    model = make_model(sizes=sizes or (8, 40, 3))
-    before = repr_of(model.get_state())
-    with pytest.raises(ValueError, match=f"run.safetensors is of another run: {said}"):
-        train(model, "adam, ema", resume=path, **changes)
-    assert repr_of(model.get_state()) == before
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "said"),
-    [
-        (CHANGED, Y[:50], r"data\.digest"),
-        (X[:50], 2 - Y[:50], r"data\.digest"),
-        (X[:51], Y[:51], r"data\.X is \['float32', 51, 8\] here and \['float32', 50, 8\]"),
-        (X[:50], np.eye(3)[Y[:50]], r"data\.y is \['float64', 50, 3\] here and \['int64', 50\]"),
-    ],
-)
-def test_another_data_set_is_refused(path, x, y, said):
-    cut(make_model(), "adam, ema", path, 2)
-    with pytest.raises(ValueError, match=f"is of another run: {said}"):
-        fit(make_model(), x, y, batch_size=16, resume=path, **RUNS["adam, ema"])
-
-
-@pytest.mark.parametrize("run", ["nesterov, one_cycle", "of steps and total"])
-def test_another_length_is_refused_where_rates_depend_on_it(path, run):
-    cut(make_model(), run, path, 2)
-    with pytest.raises(ValueError, match="epochs is 12 here and 9 in the file"):
-        train(make_model(), run, 12, resume=path)
-
-
-def test_another_back_end_is_refused(path):
-    from fastmlp import reference
-
-    cut(make_model(), "sgd", path, 2)
-    with pytest.raises(ValueError, match=r"model\.ops is 'fastmlp\.reference' here and 'fastmlp\.kernels'"):
-        train(make_model(reference), "sgd", resume=path)
-
-
-# --- files -----------------------------------------------------------------------------------------------
-
-
-def test_a_missing_file_is_named(path):
-    with pytest.raises(FileNotFoundError, match="run.safetensors: found no such file, expected a checkpoint"):
-        train(make_model(), "sgd", resume=path)
-
-
-def test_a_damaged_file_is_named(path):
-    cut(make_model(), "adam, stopping", path, 3)
-    good = path.read_bytes()
-    rng = np.random.default_rng(0)
-    changed = [good[:n] for n in (0, 7, 100, len(good) - 1)] + [b"text", good + b"\0"]
-    for place in [*range(10), *rng.integers(0, len(good), 60), len(good) - 1]:
-        changed.append(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
-    before = repr_of(make_model().get_state())
-    for content in changed:
-        path.write_bytes(content)
-        model = make_model()
-        with pytest.raises(ValueError, match="run.safetensors: found"):
-            train(model, "adam, stopping", resume=path)
-        assert repr_of(model.get_state()) == before
-    path.unlink()
-    path.mkdir()
-    with pytest.raises(ValueError, match="run.safetensors: found a folder"):
-        train(make_model(), "adam, stopping", resume=path)
-
-
-def test_a_model_is_no_checkpoint_nor_the_other_way_round(path):
-    make_model().save(path)
-    with pytest.raises(ValueError, match="run.safetensors: found none, expected a checkpoint"):
-        train(make_model(), "sgd", resume=path)
-    cut(make_model(), "sgd", path, 2)
-    with pytest.raises(ValueError, match="run.safetensors: found .* expected"):
-        MLP.load(path)
-
-
-def test_a_save_that_fails_leaves_the_old_file_and_the_run(monkeypatch, path):
-    every = Checkpoint(path, seconds=0)
-    model, twin = make_model(), make_model()
-    train(twin, "adam, ema", 4)
-    write, calls = module.write_file, itertools.count()
-
-    def fail_from_the_fourth_on(*args):
-        if next(calls) >= 3:
-            raise OSError(28, "No space left on device")
-        write(*args)
-
-    monkeypatch.setattr(module, "write_file", fail_from_the_fourth_on)
-    with pytest.raises(OSError, match="No space left") as caught:
-        train(model, "adam, ema", checkpoint=every)
-    assert len(caught.value.history) == 4 and bits(model) == bits(twin)
-    assert "checkpoint could not be written" in caught.value.__notes__[0]
-    assert n_epochs_in(path, "adam, ema") == 3
-    with pytest.raises(OSError, match="No space left") as caught:  # the save at the end
-        train(model := make_model(), "adam, ema", 4, checkpoint=Checkpoint(path, epochs=100))
-    assert len(caught.value.history) == 4 and bits(model) == bits(twin)
-    monkeypatch.undo()
-    other, whole = make_model(), make_model()
-    history = train(other, "adam, ema", resume=path)
-    assert outcome(other, history) == outcome(whole, train(whole, "adam, ema"))
-
-
-def test_a_callback_finds_its_epoch_in_the_file(path):
-    seen = []
-    every = Checkpoint(path, seconds=0)
-    train(
-        make_model(), "sgd", 3, checkpoint=every, callbacks=[lambda _: seen.append(n_epochs_in(path, "sgd"))]
-    )
-    assert seen == [1, 2, 3] and [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 # --- when ------------------------------------------------------------------------------------------------
