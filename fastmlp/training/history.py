@@ -37,10 +37,21 @@ class Record:
 
 @dataclass
 class History:
-    """The records of a run, an epoch each; `interrupted` where Ctrl-C ended it."""
+    """The records of a run, an epoch each; `interrupted` where Ctrl-C ended it.
+
+    Epoch e visited the samples in the order of pass first_pass + e of a `DataLoader` with this seed, given or
+    drawn; the seed is None where samples came as they stand, or in the orders of a Generator.
+    """
 
     records: list[Record] = field(default_factory=list)
     interrupted: bool = False
+    seed: tuple[int, ...] | None = None
+    first_pass: int = 0
+
+    @property
+    def next_epoch(self) -> int:
+        """Number of the epoch that would come next."""
+        return self.records[-1].epoch + 1 if self.records else 0
 
     def __len__(self) -> int:
         """Return the number of epochs."""
