@@ -22,6 +22,7 @@ class Record:
     score_train: float | None = None  # whatever `evaluate` gives; f1_* where that is F1
     score_test: float | None = None
     rate: float | None = None  # learning rate of the last step
+    metric: str | None = None  # what the scores are: f1, r2 or d2
 
     def __str__(self) -> str:
         """Give the line of an epoch: `[Epoch 00] loss: 964.216, f1 train: 0.807, f1 test: 0.808`."""
@@ -31,7 +32,7 @@ class Record:
             if f1 is not None:
                 parts.append(f"f1 {name}: {f1:.3f}")
             elif score is not None:
-                parts.append(f"r2 {name}: {score:.3f}")
+                parts.append(f"{self.metric or 'r2'} {name}: {score:.3f}")
         return ", ".join(parts)
 
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastmlp.data import DataLoader
 from fastmlp.model import MLP
 
 from .history import Record
@@ -95,13 +94,3 @@ class Watch:
         if broken or not self._is_kept:
             with contextlib.suppress(ValueError):  # was not finite at the start
                 self._model.set_state(self._kept)
-
-
-def cross_entropy(model: MLP, loader: DataLoader) -> float:
-    """Mean cross-entropy of a data set in float64: log(sum(exp(z))) - z[label], or - sum(y * z) for rows."""
-    z, y = model.logits(loader.X).astype(np.float64), loader.y
-    z -= z.max(axis=1, keepdims=True)
-    z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
-    # 0 times an infinite logarithm is 0
-    chosen: Any = z[np.arange(len(y)), y] if y.ndim == 1 else np.where(y > 0, y * z, 0.0).sum(axis=1)
-    return -float(chosen.mean())

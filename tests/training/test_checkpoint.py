@@ -150,7 +150,12 @@ def test_a_run_of_which_no_epoch_ended_has_a_seed(ops, path):
 def test_what_else_a_models_state_may_hold_comes_back(path):
     class Model(MLP):
         def get_state(self):
-            return super().get_state() | {"dropout_seed": 2**70, "counter": 3, "kind": "a", "nothing": None}
+            return super().get_state() | {
+                "dropout_seed": 2**62 + 1,
+                "counter": 3,
+                "kind": "a",
+                "nothing": None,
+            }
 
         def set_state(self, state):
             self.seen = state
@@ -159,8 +164,26 @@ def test_what_else_a_models_state_may_hold_comes_back(path):
     cut(Model((8, 40, 3), seed=0), "adam, ema", path, 2)
     model = Model((8, 40, 3), seed=0)
     train(model, "adam, ema", resume=path)
-    assert model.seen["dropout_seed"] == 2**70 and model.seen["kind"] == "a"
+    assert model.seen["dropout_seed"] == 2**62 + 1 and model.seen["kind"] == "a"
     assert model.seen["counter"] == 3 and model.seen["nothing"] is None
+
+
+def test_dropout_draws_on_where_the_run_was_cut(ops, path):
+    expected = make_model(ops, dropout=(0.2, 0.5))
+    history = train(expected, "adam, ema")
+    cut(make_model(ops, dropout=(0.2, 0.5)), "adam, ema", path, 4)
+    model = make_model(ops, 5, dropout=(0.2, 0.5))  # its own seed is another
+    assert outcome(model, train(model, "adam, ema", resume=path)) == outcome(expected, history)
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "class_weight", "label_smoothing"])
+def test_a_run_with_other_weights_or_smoothing_is_refused(path, name):
+    options = {
+        "sample_weight": np.arange(1.0, 51), "class_weight": {0: 2.0}, "label_smoothing": 0.25
+    }  # fmt: skip
+    cut(make_model(), "sgd", path, 2)
+    with pytest.raises(ValueError, match="is of another run: (label_smoothing is 0.25|data.weights)"):
+        train(make_model(), "sgd", resume=path, **{name: options[name]})
 
 
 # --- runs that have ended --------------------------------------------------------------------------------
