@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastmlp.data import DataLoader
 from fastmlp.model import MLP
 from fastmlp.numbers import number, whole
 
@@ -73,18 +72,22 @@ class Watch:
             self._kept = self._model.get_state()
         return stopping is not None and self._waited >= stopping.patience
 
+    def state(self) -> dict[str, Any]:
+        """Give what another watch goes on from; "kept" is None where it is the model's state."""
+        return {"best": self._best, "waited": self._waited, "kept": None if self._is_kept else self._kept}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave, once the model has the state that it had then."""
+        self._best, self._waited = state["best"], state["waited"]
+        self._is_kept = state["kept"] is None
+        self._kept = self._model.get_state() if self._is_kept else state["kept"]
+
+    def model_state(self) -> dict[str, Any]:
+        """Give the model's state after the epoch that was looked at last, copied once at most."""
+        return self._kept if self._is_kept else self._model.get_state()
+
     def restore(self, broken: bool) -> None:
         """Put the kept state back where a later one is in the model; broken: an epoch did not end."""
         if broken or not self._is_kept:
             with contextlib.suppress(ValueError):  # was not finite at the start
                 self._model.set_state(self._kept)
-
-
-def cross_entropy(model: MLP, loader: DataLoader) -> float:
-    """Mean cross-entropy of a data set in float64: log(sum(exp(z))) - z[label], or - sum(y * z) for rows."""
-    z, y = model.logits(loader.X).astype(np.float64), loader.y
-    z -= z.max(axis=1, keepdims=True)
-    z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
-    # 0 times an infinite logarithm is 0
-    chosen: Any = z[np.arange(len(y)), y] if y.ndim == 1 else np.where(y > 0, y * z, 0.0).sum(axis=1)
-    return -float(chosen.mean())
