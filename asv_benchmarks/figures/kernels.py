@@ -55,6 +55,10 @@ def cases() -> list[Case]:
         layer("linear_relu_forward", 1024, 1024, 256),
         layer("linear_forward", n_hidden, n_out),
         Case(f"softmax_cross_entropy, {BATCH} x {n_out}", losses.checked_pair, f"float32 b{BATCH}"),
+        *(
+            Case(f"{name}, {BATCH} x {n_out}", partial(losses.other_pair, name), f"float32 b{BATCH}")
+            for name in losses.OTHERS
+        ),
         Case(f"dropout, {BATCH} x {n_hidden}", dropout.checked_pair, f"{n_hidden} float32 b{BATCH}"),
         layer("linear_backward", n_hidden, n_out),
         layer("linear_relu_backward", 1024, 1024, 256),

@@ -122,7 +122,7 @@ def test_a_cell_runs(suite, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["linear.Activated", "dropout.Dropout", "optimizers.Stateful", "epoch.Optimized"]
+    "name", ["linear.Activated", "losses.Others", "dropout.Dropout", "optimizers.Stateful", "epoch.Optimized"]
 )
 def test_both_calls_of_a_ratio_run(suite, name):
     for found, made, _, chosen in cells(suite):
