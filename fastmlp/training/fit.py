@@ -82,6 +82,7 @@ def fit(
     if not isinstance(early_stopping, EarlyStopping | None):
         raise ValueError(f"early_stopping is {early_stopping!r}, expected fastmlp.EarlyStopping(…) or None")
     by_score = early_stopping is not None and early_stopping.monitor == "score" and test is None
+    model.find_center(loader)
     history, watch, broken = History(), Watch(model, early_stopping), False
     callbacks = list(callbacks)
     shown, bar = _wants_bar(progress), None
