@@ -24,12 +24,13 @@ from .metrics import accuracy, evaluate
 from .model import MLP, DigitsClassifier
 from .optimizers import SGD, Adam
 from .plotting import plot_training_results
-from .training import EarlyStopping, History, fit, train_epoch
+from .training import Checkpoint, EarlyStopping, History, fit, train_epoch
 
 __all__ = [
     "MLP",
     "SGD",
     "Adam",
+    "Checkpoint",
     "DataLoader",
     "DigitsClassifier",
     "EarlyStopping",

@@ -15,6 +15,7 @@ from .data import DataLoader
 from .data.inputs import as_array, prepare_inputs, refuse_masked
 from .data.labels import labels_for, prepare_labels, prepare_weights
 from .init import INITS
+from .numbers import is_real
 from .ops import Operations
 from .optimizers import SGD, Adam
 
@@ -249,10 +250,7 @@ def _check_values(finite: bool, largest: float, scale: Any) -> None:
 
 def check_smoothing(smoothing: Any, output: str) -> float:
     """Give the share of a label that goes to all classes alike: 0 to below 1, and 0 where there are none."""
-    is_number = isinstance(smoothing, int | float | np.floating | np.integer) and not isinstance(
-        smoothing, bool
-    )
-    if not is_number or not 0 <= smoothing < 1:
+    if not is_real(smoothing) or not 0 <= smoothing < 1:
         raise ValueError(f"label_smoothing is {smoothing!r}, expected a number from 0 to below 1")
     if smoothing and output not in ("softmax", "logistic"):
         raise ValueError(f"label_smoothing is {smoothing!r}, expected 0: {output} outputs have no classes")
@@ -292,7 +290,7 @@ def check_optimizer(optimizer: Any, n_layers: int, ema: float | None, dtype: np.
         raise ValueError(
             f"epsilon is {optimizer.epsilon!r}, which is 0 in {dtype}: dead weights would be NaN"
         )
-    if ema is not None and not (isinstance(ema, float | np.floating) and 0 < ema < 1):
+    if ema is not None and not (is_real(ema) and 0 < ema < 1):
         raise ValueError(f"ema is {ema!r}, expected a decay between 0 and 1, such as 0.999, or None")
 
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp.data import labels_for, prepare_labels
 from fastmlp.data.inputs import as_array
 
+METRICS = {"softmax": "f1", "logistic": "f1", "identity": "r2", "exp": "d2"}  # what `evaluate` gives
 _Labels = tuple[NDArray[np.int64], NDArray[np.int64]]  # true and predicted
 
 

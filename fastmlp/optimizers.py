@@ -1,39 +1,36 @@
 """Optimizers as values: what they are, not what they have accumulated, which lives with a model."""
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+import numpy as np
+
+from .numbers import number
 from .schedules import Schedule
 
 Rate = float | Schedule | Callable[..., Any]
-
-
-def _check(name: str, value: Any, below: float = math.inf, above: float = -1.0) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not max(above, 0) <= value < below or value == above:
-        low = f"above {above:g}" if above >= 0 else "from 0 up"
-        high = f" and below {below:g}" if below < math.inf else ""
-        raise ValueError(f"{name} is {value!r}, expected a finite number {low}{high}")
 
 
 @dataclass(frozen=True)
 class _Optimizer:
     lr: Any
 
-    def _check_common(self) -> None:
-        if not callable(self.lr):
-            _check("lr", self.lr)
-        for name in ("l2", "weight_decay", "bias_lr"):
-            _check(name, getattr(self, name))
-        layer_lr = getattr(self, "layer_lr", None)
-        if layer_lr is not None:
-            if not isinstance(layer_lr, Sequence) or isinstance(layer_lr, str):
-                raise ValueError(f"layer_lr is {layer_lr!r}, expected a factor for each layer, or None")
-            for i, factor in enumerate(layer_lr):
-                _check(f"layer_lr[{i}]", factor)
-            object.__setattr__(self, "layer_lr", tuple(layer_lr))
+    def __post_init__(self) -> None:
+        self._check(*(() if callable(self.lr) else ("lr",)), "l2", "weight_decay", "bias_lr")
+        factors = getattr(self, "layer_lr", None)
+        if isinstance(factors, np.ndarray) and factors.ndim == 1:
+            factors = factors.tolist()
+        if factors is None:
+            return
+        if not isinstance(factors, Sequence) or isinstance(factors, str):
+            raise ValueError(f"layer_lr is {factors!r}, expected a factor for each layer, or None")
+        checked = tuple(number(f"layer_lr[{i}]", factor) for i, factor in enumerate(factors))
+        object.__setattr__(self, "layer_lr", checked)
+
+    def _check(self, *names: str, **limits: float) -> None:
+        for name in names:
+            object.__setattr__(self, name, number(name, getattr(self, name), **limits))
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,7 @@ class SGD(_Optimizer):
     """
 
     lr: Rate = 0.01
+    _: KW_ONLY
     momentum: float = 0.0
     nesterov: bool = False
     l2: float = 0.0
@@ -65,27 +63,21 @@ class SGD(_Optimizer):
     bias_lr: float = 1.0
     layer_lr: Sequence[float] | None = None
 
-    def __init__(
-        self,
-        lr: Rate = 0.01,
-        *,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        l2: float = 0.0,
-        weight_decay: float = 0.0,
-        bias_lr: float = 1.0,
-        layer_lr: Sequence[float] | None = None,
-    ) -> None:
-        _set(self, locals())
-        _check("momentum", momentum, below=1)
-        if not isinstance(nesterov, bool):
-            raise ValueError(f"nesterov is {nesterov!r}, expected True or False")
-        if nesterov and self.kind == "sgd":
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("momentum", below=1)
+        if not isinstance(self.nesterov, bool):
+            raise ValueError(f"nesterov is {self.nesterov!r}, expected True or False")
+        if self.nesterov and self.kind == "sgd":
             raise ValueError("nesterov=True looks ahead by the velocity: give momentum too, such as 0.9")
 
     @property
     def kind(self) -> str:
-        """The formula: "sgd", "momentum" or "nesterov"."""
+        """The formula: "sgd", "momentum" or "nesterov".
+
+        What a function given as lr returns is not known here: its momenta count only where `momentum`, which
+        they take the place of, is not 0.
+        """
         if not self.momentum and not getattr(self.lr, "momentum", None):
             return "sgd"
         return "nesterov" if self.nesterov else "momentum"
@@ -110,6 +102,7 @@ class Adam(_Optimizer):
     """
 
     lr: Rate = 1e-3
+    _: KW_ONLY
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
@@ -118,30 +111,12 @@ class Adam(_Optimizer):
     bias_lr: float = 1.0
     layer_lr: Sequence[float] | None = None
 
-    def __init__(
-        self,
-        lr: Rate = 1e-3,
-        *,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        l2: float = 0.0,
-        weight_decay: float = 0.0,
-        bias_lr: float = 1.0,
-        layer_lr: Sequence[float] | None = None,
-    ) -> None:
-        _set(self, locals())
-        _check("beta_1", beta_1, below=1)
-        _check("beta_2", beta_2, below=1)
-        _check("epsilon", epsilon, above=0)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("beta_1", "beta_2", below=1)
+        self._check("epsilon", above=0)
 
     @property
     def kind(self) -> str:
         """The formula: "adam"."""
         return "adam"
-
-
-def _set(optimizer: Any, given: dict[str, Any]) -> None:
-    for name in optimizer.__dataclass_fields__:
-        object.__setattr__(optimizer, name, given[name])
-    optimizer._check_common()

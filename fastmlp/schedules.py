@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .numbers import number
+
 
 @dataclass(frozen=True)
 class Schedule:
     """A learning rate for each step of a run; made by the functions of this module.
 
     A step's place in the run is t = step / (total steps - 1), from 0 to 1. In the `warmup`, a part of the run
-    from 0 to below 1, rates rise in a line from `before` to `start`, and u runs from 0 to 1 in the rest:
+    from 0 to below 1, rates rise from `before` to `start`, in a line or where `rise` is "cosine" in half a
+    cosine, and u runs from 0 to 1 in the rest:
 
     linear: start + (end - start) u;  cosine: end + (start - end) (1 + cos(pi u)) / 2;
     inverse: start / (step + 1)**power, which needs no total.
@@ -29,6 +32,7 @@ class Schedule:
     before: float = 0.0
     power: float = 1.0
     momentum: tuple[float, float] | None = None
+    rise: str = "linear"
 
     @property
     def needs_total(self) -> bool:
@@ -52,13 +56,16 @@ class Schedule:
 
     def _curve(self, place: Any, before: float, start: float, end: float) -> Any:
         rest = np.clip((place - self.warmup) / (1 - self.warmup), 0, 1)
-        # what cosine annealing has risen by, or fallen
-        share = (1 - np.cos(math.pi * rest)) / 2 if self.shape == "cosine" else rest
-        falling = start + (end - start) * share
+        falling = start + (end - start) * _share(self.shape, rest)
         if not self.warmup:
             return falling
-        rising = before + (start - before) * np.minimum(place / self.warmup, 1)
+        rising = before + (start - before) * _share(self.rise, np.minimum(place / self.warmup, 1))
         return np.where(place < self.warmup, rising, falling)
+
+
+def _share(shape: str, u: Any) -> Any:
+    """Part of a way that lies behind at u of its time: in a line, or slowly at both ends."""
+    return (1 - np.cos(math.pi * u)) / 2 if shape == "cosine" else u
 
 
 def constant(lr: float) -> Schedule:
@@ -103,9 +110,9 @@ def one_cycle(
     Parameters
     ----------
     peak : the highest rate
-    warmup : part of the run that rises, linearly
+    warmup : part of the run that rises
     start, end : factors of the peak that the first and the last step have
-    shape : of the fall: "cosine" or "linear"
+    shape : of the rise and of the fall: "cosine" or "linear"
     momentum : (high, low): it falls from high to low while the rate rises, and rises while that falls
     """
     if shape not in ("cosine", "linear"):
@@ -118,7 +125,7 @@ def one_cycle(
             raise ValueError(f"momentum is {momentum!r}, expected a pair (high, low), or None") from None
         momentum = _momentum(high), _momentum(low)
     before, last = peak * _number("start", start), peak * _number("end", end)
-    return Schedule(shape, peak, last, _part(warmup), before, momentum=momentum)
+    return Schedule(shape, peak, last, _part(warmup), before, momentum=momentum, rise=shape)
 
 
 def rates(
@@ -138,22 +145,34 @@ def rates(
     Raises
     ------
     ValueError
-        What a function returned is not one number a step, or a schedule needs a total that is not known.
+        What a function of steps returned is not one number a step, or a schedule needs a total that is not
+        known.
     """
-    lr, momenta = optimizer.lr, getattr(optimizer, "momentum", 0.0)
-    given = lr
-    if callable(lr):
+    given, spread = optimizer.lr, True
+    momenta = np.full(n_batches, getattr(optimizer, "momentum", 0.0))
+    if callable(given):
+        spread = _takes_epoch(given)
         steps = np.arange(first_step, first_step + n_batches, dtype=np.int64)
-        given = lr(epoch) if _takes_epoch(lr) else lr(steps, total_steps)
-        if isinstance(given, tuple):
-            given, momenta = given
+        given = given(epoch) if spread else given(steps, total_steps)
+    if isinstance(given, tuple):
+        if len(given) != 2:
+            raise ValueError(f"lr gave {len(given)} things, expected rates, or two: (rates, momenta)")
+        given, momenta = given
+    pairs = {"rates": given, "momenta": momenta}
+    return np.column_stack([_of_each_step(*pair, n_batches, spread) for pair in pairs.items()])
+
+
+def _of_each_step(name: str, values: Any, n: int, spread: bool) -> NDArray[np.float64]:
+    """Give one number a step; a single one stands for all where it may be spread."""
     try:
-        pairs = [np.broadcast_to(np.asarray(values, np.float64), n_batches) for values in (given, momenta)]
+        array = np.asarray(values, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(
-            f"lr gave {given!r}, expected a number, or one for each of {n_batches} steps"
-        ) from None
-    return np.column_stack(pairs)
+        array = None
+    if array is None or array.shape != (n,) and not (spread and array.shape == ()):
+        shape = "" if array is None else f" of shape {array.shape}"
+        wanted = "a number, or one" if spread else "one"
+        raise ValueError(f"lr gave the {name} {values!r}{shape}, expected {wanted} for each of {n} steps")
+    return np.broadcast_to(array, n)
 
 
 def _takes_epoch(function: Callable[..., Any]) -> bool:
@@ -168,9 +187,7 @@ def _takes_epoch(function: Callable[..., Any]) -> bool:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ValueError(f"{name} is {value!r}, expected a finite number from 0 up")
-    return float(value)
+    return float(number(name, value))
 
 
 def _part(warmup: Any) -> float:

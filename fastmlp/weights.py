@@ -91,5 +91,5 @@ class Weighted(Configured):
     def reset_optimizer(self) -> None:
         """Forget what the optimizer has accumulated; an average of the weights stays."""
         with self._alone():
-            nothing = {"optimizer": None, "steps": 0, "state": []}
+            nothing: dict[str, Any] = {"optimizer": None, "steps": 0, "state": []}
             self._kept.write(self._kept.read() | nothing)

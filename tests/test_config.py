@@ -75,7 +75,8 @@ def test_what_nothing_is_said_of_is_relu_and_he_normal():
 
 
 def test_config_has_what_a_model_is_made_with():
-    model = MLP([6, 5, 3], activation="tanh", init="he_uniform", scale=0.5, class_names="abc")
+    of_layers = {"activation": "tanh", "output": "logistic", "dropout": 0.5, "init": "he_uniform"}
+    model = MLP([6, 5, 3], scale=0.5, class_names="abc", **of_layers)
     assert model.config() == {
         "class": "MLP",
         "sizes": [6, 5, 3],
@@ -84,6 +85,8 @@ def test_config_has_what_a_model_is_made_with():
         "image_shape": None,
         "class_names": ["a", "b", "c"],
         "activations": ["tanh"],
+        "output": "logistic",
+        "dropout": [0.0, 0.5],
         "init": "he_uniform",
     }
 

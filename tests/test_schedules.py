@@ -1,5 +1,7 @@
 """Schedules, at steps computed by hand."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,7 @@ def lr_of(schedule, total=5, first=0, n=None, epoch=0):
         (schedules.inverse_scaling(1.0, 0.5), [1.0, 2**-0.5, 3**-0.5, 0.5, 5**-0.5]),
         (schedules.one_cycle(2.0, 0.5, start=0.5, end=0.25, shape="linear"), [1.0, 1.5, 2.0, 1.25, 0.5]),
         (schedules.one_cycle(1.0, 0.5, start=0, end=0), [0.0, 0.5, 1.0, 0.5, 0.0]),
+        (schedules.one_cycle(1.0, 0.75, start=0, end=0), [0.0, 0.25, 0.75, 1.0, 0.0]),
         (0.125, [0.125] * 5),
         (lambda epoch: 0.5 / (epoch + 1), [0.5] * 5),
         (lambda steps, total: steps / total, [0.0, 0.2, 0.4, 0.6, 0.8]),
@@ -35,7 +38,8 @@ def test_momentum_is_cycled_against_the_rate():
     schedule = schedules.one_cycle(1.0, 0.5, start=0, end=0, momentum=(0.95, 0.85))
     pairs = schedules.rates(SGD(schedule, nesterov=True), 0, 5, 5)
     assert np.allclose(pairs[:, 1], [0.95, 0.9, 0.85, 0.9, 0.95])
-    given = schedules.rates(SGD(lambda steps, total: (0.1, steps * 0.1), momentum=0.5), 0, 3, 3)
+    changing = SGD(lambda steps, total: (np.full(len(steps), 0.1), steps * 0.1), momentum=0.5)
+    given = schedules.rates(changing, 0, 3, 3)
     assert np.allclose(given, [[0.1, 0.0], [0.1, 0.1], [0.1, 0.2]])
 
 
@@ -56,10 +60,27 @@ def test_a_schedule_that_needs_the_total_says_so():
 
 
 def test_what_gives_no_rate_a_step_is_refused():
-    with pytest.raises(ValueError, match="expected a number, or one for each of 3 steps"):
-        schedules.rates(SGD(lambda steps, total: [1, 2]), 0, 3, 3)
-    with pytest.raises(ValueError, match="lr gave 'fast'"):
-        schedules.rates(SGD(lambda epoch: "fast"), 0, 3, 3)
+    for lr, text in (
+        (
+            lambda steps, total: [1, 2],
+            "lr gave the rates [1, 2] of shape (2,), expected one for each of 3 steps",
+        ),
+        (lambda steps, total: 0.1, "lr gave the rates 0.1 of shape (), expected one for each of 3 steps"),
+        (lambda steps, total: [[1, 2, 3]], "of shape (1, 3), expected one for each of 3 steps"),
+        (lambda steps, total: (steps, 0.9), "the momenta 0.9 of shape (), expected one for each of 3 steps"),
+        (lambda steps, total: (1, 2, 3), "lr gave 3 things, expected rates, or two: (rates, momenta)"),
+        (lambda epoch: "fast", "lr gave the rates 'fast', expected a number, or one for each of 3 steps"),
+        (lambda epoch: [0.1], "of shape (1,), expected a number, or one for each of 3 steps"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(text)):
+            schedules.rates(SGD(lr), 0, 3, 3)
+
+
+def test_numpys_numbers_are_taken():
+    cycle = schedules.one_cycle(np.float32(0.5), np.float64(0.25), momentum=(np.float32(0.5), np.int64(0)))
+    assert cycle == schedules.one_cycle(0.5, 0.25, momentum=(0.5, 0.0))
+    assert repr(cycle) == repr(schedules.one_cycle(0.5, 0.25, momentum=(0.5, 0.0)))
+    assert schedules.linear(np.int64(1), np.int8(0)) == schedules.linear(1.0, 0.0)
 
 
 @pytest.mark.parametrize(

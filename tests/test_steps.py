@@ -205,7 +205,7 @@ def test_copies_train_on_to_the_same_bits(duplicate, optimizer):
 def test_an_average_is_what_inference_and_files_give(tmp_path):
     X, y = data()
     model, raw = make(), make()
-    train(model, SGD(0.05), ema=0.9)
+    train(model, SGD(0.05), ema=np.float64(0.9))
     train(raw, SGD(0.05))
     assert b"".join(w.tobytes() for w in model.raw_weights()) == b"".join(
         w.tobytes() for w in raw.get_weights()
@@ -238,7 +238,8 @@ def test_an_average_follows_its_formula():
         ({"optimizer": Adam(epsilon=1e-60)}, "which is 0 in float32"),
         ({"optimizer": Adam(), "lr": 0.1}, "lr cannot be given with an optimizer"),
         ({"lr": lambda epoch: -0.5}, "lr is -0.5 at batch 0, expected a finite number from 0 up"),
-        ({"lr": lambda steps, total: (0.1, 1.5)}, "momentum is 1.5"),
+        ({"lr": lambda steps, total: (0.1 + 0 * steps, 1.5 + 0 * steps)}, "momentum is 1.5"),
+        ({"lr": lambda steps, total: 0.1}, r"of shape \(\), expected one for each of 1 steps"),
         ({"ema": 1.0}, "ema is 1.0, expected a decay between 0 and 1"),
         ({"ema": True}, "ema is True"),
     ],

@@ -105,6 +105,8 @@ class DataLoader:
         batch_size or seed is of a wrong type.
     """
 
+    _is_drawn = False  # of older pickles, which do not say
+
     def __init__(
         self,
         X: ArrayLike,
@@ -127,7 +129,7 @@ class DataLoader:
         self._drop_last = bool(drop_last)
         if len(self) == 0:
             raise ValueError(f"drop_last leaves no batch: {len(self._X)} samples, batch_size {batch_size}")
-        self._seed = _check_seed(seed)
+        self._seed, self._is_drawn = _check_seed(seed), seed is None
         self._n_passes = 0
         self._skip_zeros = _asked_to_skip_zeros()
         self._prepared: tuple[Facts, NDArray[np.uint64]] | None = None
@@ -236,6 +238,19 @@ class DataLoader:
         batches = (order[start : start + self._batch_size] for start in starts)
         arrays = (self._X, self._y) if self._weights is None else (self._X, self._y, self._weights)
         return (tuple(array[rows] for array in arrays) for rows in batches)
+
+    def position(self) -> tuple[list[int] | None, bool, int]:
+        """Give the seed, None where it is a Generator, whether it was drawn, and the next pass's number."""
+        return (
+            None if isinstance(self._seed, np.random.Generator) else self._seed,
+            self._is_drawn,
+            self._n_passes,
+        )
+
+    def go_to(self, n_passes: int, seed: Sequence[int] | None = None) -> None:
+        """Have the next pass be that number's, of another seed where one is given."""
+        self._n_passes = n_passes
+        self._seed = self._seed if seed is None else _check_seed(seed)
 
     def _pass_seed(self) -> Sequence[int] | np.random.Generator:
         if isinstance(self._seed, np.random.Generator):

@@ -1,9 +1,10 @@
 """Model files: safetensors, checked as they are read."""
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,11 @@ def save_model(path: str | os.PathLike, config: dict[str, Any], weights: Sequenc
     header = json.dumps({"format": FORMAT, **said}, sort_keys=True)
     shapes = _shapes(checked["sizes"])
     _require(len(weights) == len(shapes), path, f"{len(weights)} arrays of weights", f"{len(shapes)}")
-    # safetensors writes strided arrays wrongly, without an error
-    tensors = {name: np.ascontiguousarray(w) for name, w in zip(shapes, weights, strict=True)}
+    tensors = dict(zip(shapes, weights, strict=True))
     for name, w in tensors.items():
         _check_kind(path, name, (w.dtype.name, *w.shape), (config["dtype"], *shapes[name]))
         _check_finite(path, name, w)
-    with safe_write(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={"fastmlp": header}))
+    write_file(path, header, tensors)
 
 
 def load_model(path: str | os.PathLike) -> tuple[dict[str, Any], list[np.ndarray]]:
@@ -66,22 +65,43 @@ def load_model(path: str | os.PathLike) -> tuple[dict[str, Any], list[np.ndarray
     ValueError
         the file is truncated, corrupt, or no fastmlp model
     """
+    with open_file(path, "a fastmlp model") as file:
+        return _read(path, file)
+
+
+def write_file(path: str | os.PathLike, header: str, tensors: dict[str, np.ndarray]) -> None:
+    """Write tensors and the text of the metadata key `fastmlp`; the file is replaced as a whole."""
+    # safetensors writes strided arrays wrongly, without an error
+    packed = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    content = save(packed, metadata={"fastmlp": header})
+    with safe_write(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def open_file(path: str | os.PathLike, expected: str) -> Iterator[Any]:
+    """Open a file for reading; errors name it, and what was expected."""
     if not Path(path).exists():
-        raise FileNotFoundError(f"{path}: found no such file, expected a fastmlp model")
-    _require(Path(path).is_file(), path, "a folder or a device", "a fastmlp model")
+        raise FileNotFoundError(f"{path}: found no such file, expected {expected}")
+    _require(Path(path).is_file(), path, "a folder or a device", expected)
     with open(path, "rb"):  # of a file that may not be read safetensors says that there is none
         pass
     try:
         with safe_open(path, framework="numpy") as file:
-            return _read(path, file)
+            yield file
     except SafetensorError as error:
-        raise ValueError(f"{path}: found a damaged or foreign file ({error}), expected a model") from error
+        raise ValueError(f"{path}: found a damaged or foreign file ({error}), expected {expected}") from error
+
+
+def read_header(path: str | os.PathLike, file: Any, expected: str) -> str:
+    """Give the text of an open file's metadata key `fastmlp`."""
+    metadata = file.metadata() or {}
+    _require("fastmlp" in metadata, path, "no metadata key 'fastmlp'", expected)
+    return metadata["fastmlp"]
 
 
 def _read(path: str | os.PathLike, file: Any) -> tuple[dict[str, Any], list[np.ndarray]]:
-    header = (file.metadata() or {}).get("fastmlp")
-    _require(header is not None, path, "no metadata key 'fastmlp'", "a model that fastmlp saved")
-    config = _parse(path, header)
+    config = _parse(path, read_header(path, file, "a model that fastmlp saved"))
     shapes = _shapes(config["sizes"])
     _require(set(file.keys()) == set(shapes), path, f"tensors {sorted(file.keys())}", f"{list(shapes)}")
     for name, shape in shapes.items():  # before any value is read

@@ -1,24 +1,27 @@
 """Many epochs of training, with scores, a history and a progress bar."""
 
 import contextlib
+import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import schedules
+from fastmlp.checks import check_smoothing
 from fastmlp.data import DataLoader, Seed
-from fastmlp.metrics import evaluate
+from fastmlp.metrics import METRICS, evaluate
 from fastmlp.model import MLP
 from fastmlp.optimizers import SGD, Adam, Rate
 
+from .checkpoint import Checkpoint, Writer, as_checkpoint, begin_run, describe_run, needs_total, resume_run
 from .epoch import UNSET, choose_optimizer, make_loader, total
 from .history import History, Record
 from .progress import Bar
-from .stopping import EarlyStopping, Watch, cross_entropy
+from .stopping import EarlyStopping, Watch
 
 
 def fit(
@@ -32,40 +35,63 @@ def fit(
     batch_size: int = UNSET,
     shuffle: bool = UNSET,
     seed: Seed = UNSET,
+    sample_weight: ArrayLike | None = UNSET,
+    class_weight: str | Mapping[int, float] | None = UNSET,
+    label_smoothing: float = 0.0,
     validation_data: tuple[ArrayLike, ArrayLike] | None = None,
     score_train: bool = False,
     early_stopping: EarlyStopping | None = None,
     ema: float | None = None,
     callbacks: Iterable[Callable[[Record], Any]] = (),
+    checkpoint: str | os.PathLike | Checkpoint | None = None,
+    resume: str | os.PathLike | None = None,
+    history: History | None = None,
     progress: bool | Literal["auto"] = "auto",
 ) -> History:
     """Train a model for some epochs.
 
     Parameters
     ----------
-    model, X, y, batch_size, shuffle : as for `train_epoch`
+    model, X, y, batch_size, shuffle, sample_weight, label_smoothing : as for `train_epoch`
     epochs : number of epochs
     lr : learning rate of plain gradient descent, 1e-3: a number, a schedule of the run's steps, or a function
         of the epoch from 0, or of steps and total; not with an optimizer
     optimizer : SGD or Adam; what it accumulates stays with the model and goes on from call to call
     seed : epoch e visits the samples in the order of the seed [seed, e]
-    validation_data : (X_test, y_test), whose loss and score, macro F1, are taken after each epoch
+    class_weight : weight of each class, 1 for those it does not name, or "balanced", by which the classes
+        weigh alike: n / (classes * samples of the class); times sample_weight where both are given; not with
+        a DataLoader
+    validation_data : (X_test, y_test), whose loss and score, as `evaluate` has it, are taken after each epoch
     score_train : take the score of the training data after each epoch
     early_stopping : EarlyStopping, which ends the run and says which weights it leaves
     ema : decay, between 0 and 1, of an exponential moving average of the weights, which scores and inference
         then use
     callbacks : functions called with each epoch's Record; one that returns True ends the run
+    checkpoint : file that the run can be completed from, written at ends of epochs, at most once a second,
+        and always when the run ends in any way; or a Checkpoint, which says when
+    resume : checkpoint of a run that was cut, which is completed to the bits that it would have had: `epochs`
+        counts from its beginning. The other arguments are those of that run, and the model is one of the same
+        kind, whatever its weights; of a rate that is a function only the name is compared. A finished run
+        trains nothing. It may be the file that `checkpoint` writes
+    history : of a finished run, whose model trains on for `epochs` more: numbers and orders of the epochs run
+        on, and so do rates, unless they depend on the length of the run: then they start anew
     progress : show a bar on stderr; "auto" does where that is a terminal
 
     Returns
     -------
-    History of the epochs that were completed. However the run ends, the model holds the weights, and what
-    training keeps beside them, of the best epoch with early stopping, and of the last completed one without.
+    History of the epochs that were completed, with those of `resume` or `history` before them. However the
+    run ends, the model holds the weights, and what training keeps beside them, of the best epoch with early
+    stopping, and of the last completed one without.
 
     Raises
     ------
     ValueError
-        An argument is bad, or the data does not fit the model.
+        An argument is bad, or the data does not fit the model; the file of `resume` is damaged or of another
+        run, whose first difference the text names.
+    FileNotFoundError
+        There is no file to resume from.
+    OSError
+        A checkpoint cannot be written; an older one is still there.
     FloatingPointError
         A loss or a weight is not finite; the text names epoch and batch.
     KeyboardInterrupt
@@ -76,46 +102,62 @@ def fit(
     if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
         raise ValueError(f"epochs is {epochs!r}, expected a whole number from 0 up")
     optimizer = choose_optimizer(lr, optimizer)
-    loader = make_loader(X, y, batch_size, shuffle, seed)
+    weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+    loader = make_loader(X, y, batch_size=batch_size, shuffle=shuffle, seed=seed, **weights)
+    options = {"ema": ema, "label_smoothing": check_smoothing(label_smoothing, model.output)}
     model.check_loader(loader)
     test = None if validation_data is None else _make_test_loader(model, validation_data)
     if not isinstance(early_stopping, EarlyStopping | None):
         raise ValueError(f"early_stopping is {early_stopping!r}, expected fastmlp.EarlyStopping(…) or None")
     by_score = early_stopping is not None and early_stopping.monitor == "score" and test is None
+    if history is not None and resume is not None:
+        raise ValueError("history and resume cannot both be given: a checkpoint has the history of its run")
     model.find_center(loader)
-    history, watch, broken = History(), Watch(model, early_stopping), False
-    callbacks = list(callbacks)
+    checkpoint = as_checkpoint(checkpoint)
+    run, watch, facts, broken = begin_run(loader, history), Watch(model, early_stopping), {}, False
+    if checkpoint is not None or resume is not None:
+        facts = describe_run(model, loader, test, optimizer, early_stopping, epochs, **options)
+    if resume is not None:
+        run = resume_run(resume, facts, model, loader, watch)
+    history, begin, end = run.history, run.history.next_epoch, run.first + epochs
+    zero = run.first if needs_total(optimizer) else 0  # the epoch that steps are counted from
+    callbacks, metric = list(callbacks), METRICS[model.output]
     shown, bar = _wants_bar(progress), None
     try:
         if shown:
-            bar = Bar(len(loader), epochs)
+            bar = Bar(len(loader), max(0, end - begin))
             bar.start()
-        for epoch in range(epochs):
-            losses = np.full(len(loader), np.nan)
-            n = len(losses)
-            rates = schedules.rates(optimizer, epoch * n, n, epochs * n, epoch)
-            if bar:
-                bar.follow(losses)
-            seconds = _timed_epoch(epoch, model, loader, rates, losses, optimizer, ema)
-            loss = total(losses)
-            of_train = evaluate(model, loader.X, loader.y) if score_train or by_score else None
-            of_test = evaluate(model, test.X, test.y) if test else None
-            record = Record(
-                epoch=epoch,
-                loss=loss,
-                mean_loss=loss / len(losses),
-                f1_train=of_train,
-                f1_test=of_test,
-                seconds=seconds,
-                validation_loss=cross_entropy(model, test) if test else None,
-                score_train=of_train,
-                score_test=of_test,
-                rate=float(rates[-1, 0]),
-            )
-            history.records.append(record)
-            stop = watch.ended(record)
-            if any([_is_true(callback(record)) for callback in callbacks]) or stop:
-                break
+        with Writer(checkpoint, facts, run, model, watch) as writer:
+            for epoch in [] if run.ended else range(begin, end):
+                losses = np.full(len(loader), np.nan)
+                n = len(losses)
+                rates = schedules.rates(optimizer, (epoch - zero) * n, n, (end - zero) * n, epoch)
+                if bar:
+                    bar.follow(losses)
+                seconds = _timed_epoch(epoch, model, loader, rates, losses, optimizer, **options)
+                loss = total(losses)
+                of_train = evaluate(model, loader.X, loader.y) if score_train or by_score else None
+                of_test = evaluate(model, test.X, test.y) if test else None
+                record = Record(
+                    epoch=epoch,
+                    loss=loss,
+                    mean_loss=loss / len(losses),
+                    f1_train=of_train if metric == "f1" else None,
+                    f1_test=of_test if metric == "f1" else None,
+                    seconds=seconds,
+                    validation_loss=model.loss(test.X, test.y) if test else None,
+                    score_train=of_train,
+                    score_test=of_test,
+                    rate=float(rates[-1, 0]),
+                    metric=metric,
+                )
+                history.records.append(record)
+                run.ended = watch.ended(record)
+                writer.epoch_ended()
+                if any([_is_true(callback(record)) for callback in callbacks]):
+                    run.ended = True
+                if run.ended:
+                    break
     except BaseException as error:
         broken = isinstance(error, KeyboardInterrupt | FloatingPointError)
         history.interrupted = isinstance(error, KeyboardInterrupt)
@@ -144,11 +186,10 @@ def _is_true(answer: Any) -> bool:
     return answer is True or scalar and bool(answer)
 
 
-def _timed_epoch(epoch: int, model: MLP, loader: DataLoader, *args: Any) -> float:
-    *given, ema = args
+def _timed_epoch(epoch: int, model: MLP, loader: DataLoader, *args: Any, **options: Any) -> float:
     start = time.perf_counter()
     try:
-        model.run_epoch(loader, loader.next_order(), *given, ema=ema)
+        model.run_epoch(loader, loader.next_order(), *args, **options)
     except FloatingPointError as error:
         raise FloatingPointError(f"epoch {epoch}, {error}") from None
     return time.perf_counter() - start

@@ -22,6 +22,7 @@ class Record:
     score_train: float | None = None  # whatever `evaluate` gives; f1_* where that is F1
     score_test: float | None = None
     rate: float | None = None  # learning rate of the last step
+    metric: str | None = None  # what the scores are: f1, r2 or d2
 
     def __str__(self) -> str:
         """Give the line of an epoch: `[Epoch 00] loss: 964.216, f1 train: 0.807, f1 test: 0.808`."""
@@ -31,16 +32,27 @@ class Record:
             if f1 is not None:
                 parts.append(f"f1 {name}: {f1:.3f}")
             elif score is not None:
-                parts.append(f"r2 {name}: {score:.3f}")
+                parts.append(f"{self.metric or 'r2'} {name}: {score:.3f}")
         return ", ".join(parts)
 
 
 @dataclass
 class History:
-    """The records of a run, an epoch each; `interrupted` where Ctrl-C ended it."""
+    """The records of a run, an epoch each; `interrupted` where Ctrl-C ended it.
+
+    Epoch e visited the samples in the order of pass first_pass + e of a `DataLoader` with this seed, given or
+    drawn; the seed is None where samples came as they stand, or in the orders of a Generator.
+    """
 
     records: list[Record] = field(default_factory=list)
     interrupted: bool = False
+    seed: tuple[int, ...] | None = None
+    first_pass: int = 0
+
+    @property
+    def next_epoch(self) -> int:
+        """Number of the epoch that would come next."""
+        return self.records[-1].epoch + 1 if self.records else 0
 
     def __len__(self) -> int:
         """Return the number of epochs."""

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastmlp.data import DataLoader
 from fastmlp.model import MLP
+from fastmlp.numbers import number, whole
 
 from .history import Record
 
@@ -37,14 +37,10 @@ class EarlyStopping:
     restore_best: bool = True
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.patience, int | np.integer) and not isinstance(self.patience, bool)
-        if not whole or self.patience < 1:
-            raise ValueError(f"patience is {self.patience!r}, expected a whole number from 1 up")
+        object.__setattr__(self, "patience", whole("patience", self.patience, 1))
         if self.monitor not in ("loss", "score", "train_loss"):
             raise ValueError(f"monitor is {self.monitor!r}, expected 'loss', 'score' or 'train_loss'")
-        number = isinstance(self.min_delta, int | float) and not isinstance(self.min_delta, bool)
-        if not number or not 0 <= self.min_delta < math.inf:
-            raise ValueError(f"min_delta is {self.min_delta!r}, expected a finite number from 0 up")
+        object.__setattr__(self, "min_delta", number("min_delta", self.min_delta))
 
     def value(self, record: Record) -> float:
         """Give what is monitored, the smaller the better."""
@@ -76,18 +72,22 @@ class Watch:
             self._kept = self._model.get_state()
         return stopping is not None and self._waited >= stopping.patience
 
+    def state(self) -> dict[str, Any]:
+        """Give what another watch goes on from; "kept" is None where it is the model's state."""
+        return {"best": self._best, "waited": self._waited, "kept": None if self._is_kept else self._kept}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave, once the model has the state that it had then."""
+        self._best, self._waited = state["best"], state["waited"]
+        self._is_kept = state["kept"] is None
+        self._kept = self._model.get_state() if self._is_kept else state["kept"]
+
+    def model_state(self) -> dict[str, Any]:
+        """Give the model's state after the epoch that was looked at last, copied once at most."""
+        return self._kept if self._is_kept else self._model.get_state()
+
     def restore(self, broken: bool) -> None:
         """Put the kept state back where a later one is in the model; broken: an epoch did not end."""
         if broken or not self._is_kept:
             with contextlib.suppress(ValueError):  # was not finite at the start
                 self._model.set_state(self._kept)
-
-
-def cross_entropy(model: MLP, loader: DataLoader) -> float:
-    """Mean cross-entropy of a data set in float64: log(sum(exp(z))) - z[label], or - sum(y * z) for rows."""
-    z, y = model.logits(loader.X).astype(np.float64), loader.y
-    z -= z.max(axis=1, keepdims=True)
-    z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
-    # 0 times an infinite logarithm is 0
-    chosen: Any = z[np.arange(len(y)), y] if y.ndim == 1 else np.where(y > 0, y * z, 0.0).sum(axis=1)
-    return -float(chosen.mean())

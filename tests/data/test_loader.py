@@ -65,6 +65,18 @@ class TestOrders:
         copy.next_order()
         np.testing.assert_array_equal(first.next_order(), copy.next_order())
 
+    def test_another_goes_on_from_its_position(self):
+        loader, other = (DataLoader(*make_set(1000), shuffle=True) for _ in range(2))
+        list(loader)
+        seed, drawn, n_passes = loader.position()
+        other.go_to(n_passes, seed)
+        assert drawn and n_passes == 1 and other.position() == loader.position()
+        np.testing.assert_array_equal(other.next_order(), loader.next_order())
+        other.go_to(0)
+        assert other.position() == (seed, True, 0)
+        assert DataLoader(*make_set(), seed=[7, 1]).position() == ([7, 1], False, 0)
+        assert DataLoader(*make_set(), seed=np.random.default_rng(0)).position() == (None, False, 0)
+
     def test_without_shuffle_samples_come_as_they_stand(self):
         loader = DataLoader(*make_set(), seed=7)
         for _ in range(2):

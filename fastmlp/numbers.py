@@ -1,0 +1,33 @@
+"""Numbers that options are: Python's and NumPy's, finite and in range; true and false are none."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+_LARGEST = float(np.finfo(np.float64).max)
+
+
+def is_real(value: Any) -> bool:
+    """Tell whether a value is a real number of Python or of NumPy."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def number(name: str, value: Any, below: float = math.inf, above: float | None = None) -> Any:
+    """Give a finite number as Python's: from 0 up, or above `above`, and below `below`."""
+    plain = value
+    if isinstance(value, np.generic) and is_real(value):
+        plain = int(value) if isinstance(value, np.integer) else float(value)
+    lowest = 0 if above is None else above
+    if not is_real(value) or not lowest <= plain <= _LARGEST or not plain < below or plain == above:
+        low = "from 0 up" if above is None else f"above {above:g}"
+        high = f" and below {below:g}" if below < math.inf else ""
+        raise ValueError(f"{name} is {value!r}, expected a finite number {low}{high}")
+    return plain
+
+
+def whole(name: str, value: Any, lowest: int = 0) -> int:
+    """Give a whole number as Python's: from `lowest` up."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < lowest:
+        raise ValueError(f"{name} is {value!r}, expected a whole number from {lowest} up")
+    return int(value)
