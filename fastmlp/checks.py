@@ -3,6 +3,7 @@
 import difflib
 import math
 import operator
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,26 +25,29 @@ from .optimizers import SGD, Adam
 def check_config(
     sizes: Sequence[int],
     dtype: DTypeLike,
-    scale: float,
+    scale: float | ArrayLike,
     image_shape: Sequence[int] | None,
     class_names: Sequence[str] | None,
     activation: str | Sequence[str],
     output: str,
     dropout: float | Sequence[float],
     init: str,
+    center: str | ArrayLike | None,
 ) -> Config:
     """Give a configuration of which everything holds that `MLP` says."""
     widths, kind, of = _check_sizes(sizes), _check_dtype(dtype), check_choice("output", output, OUTPUTS)
+    factor = _check_scale(scale, widths[0], kind)
     return Config(
         widths,
         kind,
-        _check_scale(scale, kind),
+        factor,
         _check_image_shape(image_shape, widths[0]),
         _check_class_names(class_names, n_classes(of, widths[-1])),
         _check_activations(activation, len(widths) - 2),
         of,
         _check_dropout(dropout),
         check_choice("init", init, INITS),
+        check_center(center, widths[0], factor, kind),
     )
 
 
@@ -65,8 +69,16 @@ def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     return checked
 
 
-def _check_scale(scale: float, dtype: np.dtype[Any]) -> float:
-    """Give the factor of the inputs: finite, and not 0 in the model's dtype."""
+def _check_scale(scale: Any, n_in: int, dtype: np.dtype[Any]) -> float | tuple[float, ...]:
+    """Give the factor of the inputs, or one for each feature: finite, and not 0 in the model's dtype."""
+    if np.ndim(scale):
+        numbers = _row_of_numbers(scale, n_in)
+        with np.errstate(over="ignore", under="ignore"):
+            rounded = np.zeros(1) if numbers is None else numbers.astype(dtype)
+        if numbers is None or not (np.isfinite(rounded) & (rounded != 0)).all():
+            expected = f"a number, or {n_in} of them, finite and not 0 in {dtype}"
+            raise ValueError(f"scale is {reprlib.repr(scale)}, expected {expected}")
+        return tuple(numbers.tolist())
     try:
         checked = float(scale)
     except (TypeError, ValueError, OverflowError):
@@ -76,6 +88,31 @@ def _check_scale(scale: float, dtype: np.dtype[Any]) -> float:
     if not np.isfinite(rounded) or rounded == 0:
         raise ValueError(f"scale is {scale!r}, expected a finite number other than 0 in {dtype}")
     return checked
+
+
+def check_center(
+    center: Any, n_in: int, scale: float | tuple[float, ...], dtype: np.dtype[Any]
+) -> str | tuple[float, ...] | None:
+    """Give what is subtracted from each feature, which is finite when it is scaled; or None or "mean"."""
+    if center is None or isinstance(center, str) and center == "mean":
+        return center
+    numbers = _row_of_numbers(center, n_in)
+    with np.errstate(over="ignore"):
+        if numbers is None or not np.isfinite((numbers * scale).astype(dtype)).all():
+            raise ValueError(
+                f"center is {reprlib.repr(center)}, expected None, 'mean', or {n_in} numbers, one a feature, "
+                f"that are finite times the scale in {dtype}"
+            )
+    return tuple(numbers.tolist())
+
+
+def _row_of_numbers(values: Any, n: int) -> NDArray[np.float64] | None:
+    """Give so many real numbers in float64; None where they are others."""
+    try:
+        numbers = as_array(values, "")
+    except ValueError:
+        return None
+    return numbers.astype(np.float64) if numbers.shape == (n,) and numbers.dtype.kind != "b" else None
 
 
 def _check_image_shape(image_shape: Sequence[int] | None, n_in: int) -> tuple[int, ...] | None:
@@ -201,6 +238,7 @@ def _check_width(n_features: int, n_in: int) -> None:
 def _check_values(finite: bool, largest: float, scale: Any) -> None:
     if not finite:
         raise ValueError("X has NaN or infinite elements, expected finite numbers; see np.isfinite(X)")
+    scale = np.abs(scale).max() if scale.ndim else scale
     with np.errstate(over="ignore"):
         scaled = scale.dtype.type(largest) * scale
     if not np.isfinite(scaled):

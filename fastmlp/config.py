@@ -10,7 +10,13 @@ ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "si
 KEEP_Z = ("silu", "gelu", "mish")  # whose derivative needs what they are applied to
 OUTPUTS = ("softmax", "logistic", "identity", "exp")
 # what models have of which nothing is said, as in files and pickles older than the choice
-DEFAULTS = {"activations": "relu", "output": "softmax", "dropout": (0.0, 0.0), "init": "he_normal"}
+DEFAULTS = {
+    "activations": "relu",
+    "output": "softmax",
+    "dropout": (0.0, 0.0),
+    "init": "he_normal",
+    "center": None,
+}
 _TITLES = {"relu": "ReLU"}
 
 
@@ -19,13 +25,14 @@ class Config(NamedTuple):
 
     sizes: tuple[int, ...]
     dtype: np.dtype[Any]
-    scale: float
+    scale: float | tuple[float, ...]
     image_shape: tuple[int, ...] | None
     class_names: tuple[str, ...] | None
     activations: tuple[str, ...]
     output: str
     dropout: tuple[float, float]
     init: str
+    center: str | tuple[float, ...] | None
 
 
 class Configured:
@@ -45,9 +52,14 @@ class Configured:
         return self._config.dtype
 
     @property
-    def scale(self) -> float:
-        """Factor that inputs are multiplied by."""
+    def scale(self) -> float | tuple[float, ...]:
+        """Factor that inputs are multiplied by, or one for each feature."""
         return self._config.scale
+
+    @property
+    def center(self) -> str | tuple[float, ...] | None:
+        """What is subtracted from each feature; "mean" until the first training has found it."""
+        return self._config.center
 
     @property
     def image_shape(self) -> tuple[int, ...] | None:
@@ -111,7 +123,10 @@ class Configured:
         said = f"activation={activation!r}, " if activation not in ("relu", []) else ""
         said += f"output={self.output!r}, " if self.output != "softmax" else ""
         said += f"dropout={self.dropout}, " if any(self.dropout) else ""
-        return f"{type(self).__name__}({list(self.sizes)}, {said}scale={self.scale:g}, dtype={self.dtype})"
+        vector, center = f"<{self.n_in} numbers>", self.center
+        said += "" if center is None else f"center={center!r}, " if center == "mean" else f"center={vector}, "
+        said += f"scale={vector if isinstance(self.scale, tuple) else f'{self.scale:g}'}"
+        return f"{type(self).__name__}({list(self.sizes)}, {said}, dtype={self.dtype})"
 
     def summary(self) -> str:
         """Describe the layers: a line each, with shapes and numbers of parameters."""

@@ -7,11 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import checks
 from .outputs import predictions, probabilities
+from .scaling import Scaled
 from .steps import take_losses, weighted_mean
-from .weights import Weighted
 
 
-class Inference(Weighted):
+class Inference(Scaled):
     """The part of a model that predicts."""
 
     def logits(self, X: ArrayLike) -> NDArray[Any]:
@@ -29,11 +29,13 @@ class Inference(Weighted):
         ------
         ValueError
             X does not fit the model.
+        RuntimeError
+            The model is centered by the mean of data that it has not seen yet.
         """
         inputs = checks.check_samples(X, self.n_in, self._scale, self._ops)
         logits = np.empty((len(inputs), self.n_out), self.dtype)
         if len(inputs):
-            self._ops.infer(self._parameters, self._arena.table, inputs, self._scale, logits)
+            self._infer(inputs, logits)
         return logits
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

@@ -40,7 +40,10 @@ class MLP(Inference):
     dropout : rate, from 0 to below 1, at which training leaves out hidden units, or two rates, of inputs and
         of hidden units; what stays is divided by 1 - rate, and inference leaves out nothing (Srivastava et
         al., Dropout, 2014); saved
-    scale : factor that inputs are multiplied by, in training and in inference; saved with the model
+    center : what is subtracted from inputs, a number a feature, or "mean": of the data of the first training;
+        zeros of the data are skipped all the same; saved
+    scale : factor that inputs, once centered, are multiplied by, or one a feature, which has a loader keep a
+        copy of its data; saved
     init : of the weights: he_normal, he_uniform, glorot_normal, glorot_uniform or lecun_normal; saved
     image_shape : (rows, columns) of the images that a row of X holds, where it holds images; saved
     class_names : a name for each class; saved
@@ -70,7 +73,8 @@ class MLP(Inference):
         activation: str | Sequence[str] = "relu",
         output: str = "softmax",
         dropout: float | Sequence[float] = 0.0,
-        scale: float = 1.0,
+        center: str | ArrayLike | None = None,
+        scale: float | ArrayLike = 1.0,
         init: str = "he_normal",
         image_shape: Sequence[int] | None = None,
         class_names: Sequence[str] | None = None,
@@ -78,8 +82,8 @@ class MLP(Inference):
         dtype: DTypeLike = np.float32,
         ops: Operations = kernels,
     ) -> None:
-        of_layers = activation, output, dropout, init
-        config = checks.check_config(sizes, dtype, scale, image_shape, class_names, *of_layers)
+        others = activation, output, dropout, init, center
+        config = checks.check_config(sizes, dtype, scale, image_shape, class_names, *others)
         self._set_up(config, ops)
         rng = np.random.default_rng(seed)
         self._arena.write(
@@ -116,7 +120,10 @@ class MLP(Inference):
             X, y or sample_weight does not fit the model, or labels that are no classes are to be smoothed.
         FloatingPointError
             The loss is not finite: training has diverged.
+        RuntimeError
+            The model is centered by the mean of data that it has not seen yet.
         """
+        self._require_center()
         smoothing = checks.check_smoothing(label_smoothing, self.output)
         given = checks.check_batch(X, y, sample_weight, self._config, self._scale, self._ops)
         inputs, labels, weights = given
@@ -125,7 +132,9 @@ class MLP(Inference):
             self._forward_rows = self._gradient_rows = 0
             self._arena.reserve(batch)
             self._arena.load(inputs, self._scale)
-            *hidden, last = layers = self._arena.layers(batch)
+            layers = self._arena.layers(batch)
+            layers[0] = self._center_first(layers[0])
+            *hidden, last = layers
             self._drop(layers[0].x, layers[0].x, 0)
             for i, (layer, name) in enumerate(zip(hidden, self.activations, strict=True)):
                 saved = self._saved(layer, name)
@@ -170,6 +179,9 @@ class MLP(Inference):
                     saved = self._saved(layers[i], name)
                     self._drop(dy, dy, i + 1)
                     self._ops.linear_activation_backward(x, w, saved, z, dy, name, dx, dw, db)
+            if self._is_split:
+                dw, db = gradients[0]
+                self._ops.add_outer(dw, self._shift, db)
             self._forward_rows, self._gradient_rows = 0, self._forward_rows
 
     def step(self, optimizer: SGD | Adam | float, total_steps: int | None = None) -> None:
@@ -241,12 +253,8 @@ class MLP(Inference):
             The model is training already.
         """
         self.check_loader(loader)
-        X, weights, smoothing = (
-            loader.X,
-            loader.weights,
-            checks.check_smoothing(label_smoothing, self.output),
-        )
-        order = checks.check_order(order, len(X))
+        weights, smoothing = loader.weights, checks.check_smoothing(label_smoothing, self.output)
+        order = checks.check_order(order, len(loader.X))
         batch_size = min(loader.batch_size, len(order))
         losses = checks.check_losses(losses, -(-len(order) // batch_size), order)
         checks.check_optimizer(optimizer, len(self.sizes) - 1, ema, self.dtype)
@@ -255,6 +263,7 @@ class MLP(Inference):
             self._forward_rows = self._gradient_rows = 0
             self._arena.reserve(batch_size)
             self._kept.begin(family_of(optimizer), ema is not None)
+            self._take_mean(loader)
             memory, table, kept = self._arena.memory, self._arena.table, self._kept
             settings = settings_of(optimizer, kept, ema, smoothing)
             numbers = settings, rates, rate_factors(optimizer, len(table))
@@ -262,9 +271,10 @@ class MLP(Inference):
                 loader.labels_for(self.output, self.n_out),
                 _NONE if weights is None else weights,
             )
+            X, scale, masks = self._epoch_inputs(loader)
             data, stop = (X, labels, of_rows, order, batch_size), np.zeros(1, np.int64)
             done = self._ops.train_epoch(
-                memory, table, kept.rows, *data, *numbers, self._scale, loader.masks, stop, losses
+                memory, table, kept.rows, *data, *numbers, scale, self._shift, masks, stop, losses
             )
             taken = steps_in(order, batch_size, weights, done)
             kept.steps, kept.all_steps = kept.steps + taken, kept.all_steps + taken
@@ -294,13 +304,14 @@ class MLP(Inference):
             "class": "DigitsClassifier" if isinstance(self, DigitsClassifier) else "MLP",
             "sizes": list(self.sizes),
             "dtype": self.dtype.name,
-            "scale": self.scale,
+            "scale": list(self.scale) if isinstance(self.scale, tuple) else self.scale,
             "image_shape": None if self.image_shape is None else list(self.image_shape),
             "class_names": None if self.class_names is None else list(self.class_names),
             "activations": list(self.activations),
             "output": self.output,
             "dropout": list(self.dropout),
             "init": self.init,
+            "center": list(self.center) if isinstance(self.center, tuple) else self.center,
         }
 
     def save(self, path: str | os.PathLike) -> None:

@@ -29,6 +29,7 @@ class Operations(Protocol):
         activations: Sequence[str] | None = None,
         output: str = "softmax",
         dropout: tuple[float, float] = (0.0, 0.0),
+        centered: bool = False,
     ) -> tuple[_Array, int]:
         """Lay out parameters and workspaces in one array."""
 
@@ -53,6 +54,9 @@ class Operations(Protocol):
         self, x: _Array, w: _Array, y: _Array, dy: _Array, dx: _Array | None, dw: _Array, db: _Array
     ) -> None:
         """Give the gradients of `linear_relu_forward`; dy is consumed."""
+
+    def add_outer(self, dw: _Array, shift: _Array, db: _Array) -> None:
+        """dw = dw + outer(shift, db)."""
 
     def linear_activation_forward(
         self, x: _Array, w: _Array, b: _Array, activation: str, z: _Array, y: _Array
@@ -167,13 +171,16 @@ class Operations(Protocol):
         rates: NDArray[np.float64],
         factors: NDArray[np.float64],
         scale: Any,
+        shift: _Array,
         masks: NDArray[np.uint64],
         stop: NDArray[np.int64],
         losses: NDArray[np.float64],
     ) -> int:
         """Train on every batch of an epoch; return the batches completed."""
 
-    def infer(self, arena: _Array, table: _Array, x: _Array, scale: Any, logits: _Array) -> None:
+    def infer(
+        self, arena: _Array, table: _Array, x: _Array, scale: Any, shift: _Array, logits: _Array
+    ) -> None:
         """Run all layers forward for every row."""
 
 

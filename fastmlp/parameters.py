@@ -40,6 +40,7 @@ class Arena:
     activations : a name for each hidden layer; None for relu in all
     output : of the last layer
     dropout : rates of inputs and of hidden units
+    centered : whether inputs are
 
     Attributes
     ----------
@@ -57,8 +58,9 @@ class Arena:
         activations: Sequence[str] | None = None,
         output: str = "softmax",
         dropout: tuple[float, float] = (0.0, 0.0),
+        centered: bool = False,
     ) -> None:
-        self._plan = lambda n_rows: ops.plan(sizes, n_rows, dtype, activations, output, dropout)
+        self._plan = lambda n_rows: ops.plan(sizes, n_rows, dtype, activations, output, dropout, centered)
         pairs = zip(sizes, sizes[1:], strict=False)
         self.shapes = [shape for n_in, n_out in pairs for shape in ((n_in, n_out), (n_out,))]
         self._gradients: _Array | None = None  # made when first asked for
@@ -111,9 +113,13 @@ class Arena:
         ]
 
     def load(self, inputs: _Array, scale: Any) -> None:
-        """Write a batch of inputs, times scale, to x of the first layer."""
+        """Write a batch of inputs, times scale, a number or one a column, to x of the first layer."""
         x, row = self._places[0][5:7]
-        np.copyto(_matrix(self.memory, x, len(inputs), inputs.shape[1], row), inputs, casting="same_kind")
+        target = _matrix(self.memory, x, len(inputs), inputs.shape[1], row)
+        np.copyto(target, inputs, casting="same_kind")
+        if scale.ndim:
+            target *= scale
+            return
         # with the pads, because NumPy makes a buffer for rows that are apart
         self.memory[x : x + len(inputs) * row] *= scale
 

@@ -19,9 +19,8 @@ class Weighted(Configured):
     def _set_up(self, config: Config, ops: Operations) -> None:
         """Make parameters, all zero."""
         self._config, self._ops = config, check_ops(ops)
-        self._scale = config.dtype.type(config.scale)
         of_layers = config.activations, config.output, config.dropout
-        self._arena = Arena(self._ops, config.sizes, config.dtype, *of_layers)
+        self._arena = Arena(self._ops, config.sizes, config.dtype, *of_layers, config.center is not None)
         self._kept = Kept(self._arena)
         self._lock = threading.Lock()
         self._forward_rows = 0  # rows of the forward pass that backward may follow; 0: none

@@ -8,6 +8,7 @@ from .dropout import dropout
 from .epoch import train_epoch
 from .inference import infer
 from .linear import (
+    add_outer,
     linear_activation_backward,
     linear_activation_forward,
     linear_backward,
@@ -21,6 +22,7 @@ from .scan import scan, zero_masks
 
 __all__ = [
     "adam_step",
+    "add_outer",
     "dropout",
     "ema_step",
     "infer",

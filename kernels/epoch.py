@@ -4,7 +4,7 @@ import numpy as np
 
 from .batch import Batch, forward_backward, load_batch, step_all
 from .core import machine, threads
-from .core.gather import byte_values, fill_values
+from .core.gather import Scaling, byte_values, fill_values
 from .core.jit import entry, kernel
 from .core.matrix import address, cast, offset
 from .dropout import draw_of, step_key
@@ -28,6 +28,7 @@ def train_epoch(
     rates,
     factors,
     scale,
+    shift,
     masks,
     stop,
     losses,
@@ -35,7 +36,9 @@ def train_epoch(
     """Train on every batch of an epoch: gather, forward, loss, backward, step.
 
     Batches are `order` cut every `batch_size`; the last may be shorter. x is converted to the arena's dtype,
-    then multiplied by scale.
+    then multiplied by scale. A shift goes its own ways, so that zeros stay zeros: the first layer's sums
+    start from b + shift @ w, and outer(shift, db) completes its dw. Only where inputs are dropped is it added
+    to them.
 
     Parameters
     ----------
@@ -54,7 +57,10 @@ def train_epoch(
     rates : float64 (n_batches, 2)        learning rate and momentum of each step
     factors : float64 (n_layers, 2)       of the learning rate, for a layer's weights and biases
     scale : scalar                        factor of x, in the arena's dtype
-    masks : uint64 (n, words) or (0, 0)   of `zero_masks`, or empty
+    shift : (n_in,) or (0,)               added to x * scale, in the arena's dtype, contiguous; for a `plan`
+                                          that is centered. Where inputs are dropped, x is then no uint8
+    masks : uint64 (n, words) or (0, 0)   of `zero_masks`, or empty, as where a shift and dropout of inputs
+                                          leave no zeros to skip
     stop : int64 (1,)                     read once a batch: the epoch ends before a batch where it is not 0
     losses : output                       float64 (n_batches,): weighted mean loss of each batch; 0 where the
                                           weights sum to 0, and then nothing else changes
@@ -68,7 +74,7 @@ def train_epoch(
     """
     elastic = machine.explicit_threads() is None
     n_threads = threads.thread_count(batch_size * int(table[0]["x"]), threads.BATCH_WORK)
-    data, numbers = (x, labels, weights, order, batch_size), (settings, rates, factors, scale)
+    data, numbers = (x, labels, weights, order, batch_size), (settings, rates, factors, scale, shift)
     args = arena, table, state, *data, *numbers, masks, stop, losses, elastic
     return threads.parallel_epoch(_train_epoch, n_threads, stop, *args)
 
@@ -87,6 +93,7 @@ def _train_epoch(
     rates,
     factors,
     scale,
+    shift,
     masks,
     stop,
     losses,
@@ -101,6 +108,7 @@ def _train_epoch(
     first, second, average = _kept_rows(arena, state, settings)
     # bytes that dropout keeps stand for more
     fill_values(values, scale, draw_of(0, 0, table[0].drop, scale).factor)
+    scaling = Scaling(scale, values, shift)
     began, quickest, taken = threads.cycles(), threads.BROKEN, settings[0].steps
     for batch in range(losses.size):
         if thread == 0:
@@ -127,7 +135,7 @@ def _train_epoch(
         )
         targets = targets_of(labels, weights, samples, rows, settings[0].smoothing)
         key = step_key(settings[0].seed, settings[0].all_steps + taken - settings[0].steps)
-        data = Batch(memory, table, x, targets, masks, scale, values, samples, next_samples, key)
+        data = Batch(memory, table, x, targets, masks, scaling, samples, next_samples, key)
         load_batch(data, thread, n_threads)
         forward_backward(data, row_losses, sync, thread, n_threads)
         if not threads.barrier(sync, n_threads):

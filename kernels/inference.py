@@ -16,7 +16,7 @@ CHUNK = 64  # rows at once: enough to use a panel of w often while it is in the 
 SKIP_BELOW = 0.75  # share of the features that a group of rows may visit for indices to pay, as measured
 
 
-def infer(arena, table, x, scale, logits):
+def infer(arena, table, x, scale, shift, logits):
     """Logits of every row of x; the bits of a row do not depend on the rows beside it.
 
     Parameters
@@ -25,6 +25,8 @@ def infer(arena, table, x, scale, logits):
     table : records (n_layers,)           of `plan`
     x : (n, n_in)                         uint8, float32 or float64, any strides; zeros are skipped
     scale : scalar                        factor of x, in the arena's dtype
+    shift : (n_in,) or (0,)               added to x * scale, in the arena's dtype, contiguous, as
+                                          `train_epoch` does
     logits : output                       (n, n_classes) in the arena's dtype, rows contiguous
 
     Each thread makes its own workspaces, so that several threads may call at once.
@@ -35,16 +37,23 @@ def infer(arena, table, x, scale, logits):
     n_threads = 1
     if n_chunks > 1:
         n_threads = min(n_chunks, threads.thread_count(len(x) * int(table[0]["x"])))
-    threads.parallel(_infer, n_threads, arena, table, x, scale, logits)
+    threads.parallel(_infer, n_threads, arena, table, x, scale, shift, logits)
 
 
 @entry("logits")
-def _infer(arena, table, x, scale, logits, sync, thread, n_threads):
+def _infer(arena, table, x, scale, shift, logits, sync, thread, n_threads):
     parameters = address(arena, 0, 0)
     n_layers, size, n_in = table.shape[0], min(CHUNK, x.shape[0]), table[0].n_in
     row = max(table[0].x_row, table["y_row"].max())
-    space = np.empty(2 * size * row + memory.LINE, arena.dtype)
+    space = np.empty((2 * size + 1) * row + memory.LINE, arena.dtype)
     workspaces = Matrix(aligned(address(space, 0, 0)), row, 1)
+    first_biases = memory.biases(parameters, table[0])
+    if shift.size:
+        w, b, lowest = memory.weights(parameters, table[0]), first_biases, convert(-np.inf, scale)
+        first_biases = Matrix(submatrix(workspaces, 2 * size, 0).pointer, 0, 1)
+        # not a literal 1, for which the product would be compiled once more
+        row_of_shift = Matrix(address(shift, 0, 0), 0, 1)
+        forward_rows(row_of_shift, w, b, first_biases, np.int64(1), n_in, table[0].n_out, lowest)
     masks = np.empty((size, (x.shape[1] + WORD - 1) // WORD), np.uint64)
     n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
     space_of_indices = np.empty(((size + SAMPLES - 1) // SAMPLES, n_blocks * BLOCK_ROW), np.int32)
@@ -68,6 +77,7 @@ def _infer(arena, table, x, scale, logits, sync, thread, n_threads):
             layer, last = table[index], index == n_layers - 1
             lower = convert(0.0 if layer.activation == RELU else -np.inf, scale)
             w, b = memory.weights(parameters, layer), memory.biases(parameters, layer)
+            b = b if index else first_biases
             y = rows_of(logits, begin) if last else there
             if index == 0 and skip:
                 index_features(masks, samples, 0, rows, indices)

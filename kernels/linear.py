@@ -7,9 +7,9 @@ import numpy as np
 from .activations import IDENTITY, RELU, SILU, activate, activation_gradient
 from .core import threads
 from .core.jit import entry, kernel
-from .core.matrix import Matrix, Transposed, address, aligned, rows_of, submatrix, transposed
+from .core.matrix import Matrix, Transposed, address, aligned, offset, row_of, rows_of, submatrix, transposed
 from .core.memory import ACTIVATIONS, LINE, PANEL_ROWS
-from .core.simd import convert, lanes, two_vectors
+from .core.simd import convert, fma, lanes, load, splat, store, two_vectors
 from .core.sparsity import BLOCK_ROW
 from .core.tile import indexed_product, product, transpose_block
 from .dropout import draw_at, draw_of, drop_rows
@@ -123,6 +123,22 @@ def linear_activation_backward(x, w, y, z, dy, activation, dx, dw, db):
     _backward(x, w, z if kind >= SILU else y, dy, dx, dw, db, kind)
 
 
+def add_outer(dw, shift, db):
+    """Complete the weight gradient of a layer whose input is x + shift, when it is that of x alone.
+
+    dw = dw + outer(shift, db), rounded once
+
+    Parameters (rows contiguous, one float dtype throughout)
+    ----------
+    dw : (n_in, n_out)    in place
+    shift : (n_in,)       what is added to every row of x
+    db : (n_out,)         gradient of the biases
+
+    Twin: `fastmlp.reference.add_outer`.
+    """
+    threads.parallel(_add_outer, threads.thread_count(8 * dw.size), dw, shift, db)
+
+
 def _forward(x, w, b, z, y, kind):
     threads.parallel(_linear_forward, threads.thread_count(x.size * w.shape[1]), x, w, b, z, y, kind)
 
@@ -171,6 +187,13 @@ def _linear_backward(x, w, saved, dy, dx, dw, db, panels, kind, sync, thread, n_
         product(
             ones, rows_of(dy, 0), Matrix(address(db, 0, 0), 0, 1), np.int64(1), n_out, batch, zeros, lower
         )
+
+
+@entry("dw")
+def _add_outer(dw, shift, db, sync, thread, n_threads):
+    first, last = threads.thread_range(dw.shape[0], thread, n_threads)
+    row = Matrix(address(shift, first, 0), 0, 1)
+    add_outer_rows(rows_of(dw, first), row, address(db, 0, 0), last - first, dw.shape[1])
 
 
 # --- the bodies, which an epoch calls too ----------------------------------------------------------------
@@ -223,3 +246,14 @@ def input_gradient(w, dy, dx, below, panel, shape):
             drop_rows(draw_at(draw, 0, feature), target, target, n_rows, features)
         if kind:
             activation_gradient(kind, submatrix(saved, 0, feature), target, n_rows, features)
+
+
+@kernel
+def add_outer_rows(dw, shift, db, n_rows, n_columns):
+    """Rows of dw = dw + outer(shift, db), of which shift is a row."""
+    width = lanes(db)
+    for row in range(n_rows):
+        factor, here = splat(shift.pointer[row]), row_of(dw, row)
+        for column in range(0, n_columns, width):
+            left, there = n_columns - column, offset(here, column)
+            store(fma(factor, load(offset(db, column), left), load(there, left)), there, left)

@@ -40,8 +40,8 @@ def views(arena, table, rows):
 class Network:
     """Random parameters, workspaces that hold NaN, and NaN all around the arena."""
 
-    def __init__(self, sizes, batch_size, dtype=np.float32, seed=0, ops=kernels):
-        self.table, size = ops.plan(sizes, batch_size, dtype)
+    def __init__(self, sizes, batch_size, dtype=np.float32, seed=0, ops=kernels, centered=False):
+        self.table, size = ops.plan(sizes, batch_size, dtype, centered=centered)
         self.batch_size, self.dtype, self.ops = batch_size, np.dtype(dtype), ops
         room = 128 // self.dtype.itemsize
         self.buffer = np.full(size + 2 * room, np.nan, dtype)
@@ -67,21 +67,27 @@ class Network:
         """Copy of all weights and biases, in one row."""
         return np.concatenate([a.ravel() for layer in self.layers() for a in layer[:2]])
 
-    def train(self, x, labels, order=None, lr=0.05, scale=1.0, masks=NO_MASKS, stop=None):
+    def train(self, x, labels, order=None, lr=0.05, scale=1.0, masks=NO_MASKS, stop=None, shift=()):
         """Train one epoch; return the batches completed and the losses."""
         order = np.arange(len(x)) if order is None else order
         losses = np.full(-(-len(order) // self.batch_size), np.nan)
         stop = np.zeros(1, np.int64) if stop is None else stop
         scalar = self.dtype.type
         of_step = numbers(lr, len(losses), len(self.table))
-        data, rest = (x, labels, NO_WEIGHTS, order, self.batch_size), (scalar(scale), masks, stop, losses)
+        data, rest = (
+            (x, labels, NO_WEIGHTS, order, self.batch_size),
+            (scalar(scale), self.shift(shift), masks, stop, losses),
+        )
         kept = nothing_kept(self.dtype)
         done = self.ops.train_epoch(self.arena, self.table, kept, *data, *of_step, *rest)
         return done, losses
 
-    def infer(self, x, scale=1.0):
+    def shift(self, numbers):
+        return np.array(numbers, self.dtype)
+
+    def infer(self, x, scale=1.0, shift=()):
         logits = np.full((len(x), self.table[-1]["n_out"]), np.nan, self.dtype)
-        self.ops.infer(self.arena, self.table, x, self.dtype.type(scale), logits)
+        self.ops.infer(self.arena, self.table, x, self.dtype.type(scale), self.shift(shift), logits)
         return logits
 
 

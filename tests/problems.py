@@ -32,14 +32,17 @@ def run(arena, table, x, labels, order, batch_size, lr=0.1, scale=1.0, stop=0):
     masks = np.empty((0, 0), np.uint64)
     stop = np.array([stop])
     of_step, kept = numbers(lr, len(losses), len(table)), nothing_kept(arena.dtype)
-    data, rest = (x, labels, NO_WEIGHTS, order, batch_size), (scalar(scale), masks, stop, losses)
+    data, rest = (
+        (x, labels, NO_WEIGHTS, order, batch_size),
+        (scalar(scale), np.empty(0, arena.dtype), masks, stop, losses),
+    )
     done = reference.train_epoch(arena, table, kept, *data, *of_step, *rest)
     return done, losses
 
 
 def loss_of(arena, table, x, labels):
     logits, losses = np.empty((len(x), table[-1]["n_out"])), np.empty(len(x))
-    reference.infer(arena, table, x, 1.0, logits)
+    reference.infer(arena, table, x, 1.0, np.empty(0), logits)
     reference.softmax_cross_entropy(logits, labels, np.empty_like(logits), losses)
     return losses.mean()
 

@@ -85,7 +85,7 @@ def test_layers_train_as_the_epoch_does():
     arena[:n_parameters] = np.concatenate(parameters)
     losses, order, masks, stop = np.empty(5), np.arange(n), np.empty((0, 0), np.uint64), np.zeros(1, np.int64)
     of_step, kept = numbers(lr, len(losses), len(table)), nothing_kept(np.float64)
-    data, rest = (x, labels, NO_WEIGHTS, order, batch_size), (1.0, masks, stop, losses)
+    data, rest = (x, labels, NO_WEIGHTS, order, batch_size), (1.0, np.empty(0), masks, stop, losses)
     reference.train_epoch(arena, table, kept, *data, *of_step, *rest)
     for i, start in enumerate(range(0, n, batch_size)):
         batch = slice(start, start + batch_size)

@@ -123,6 +123,7 @@ class DataLoader:
         self._y = prepare_labels(y, len(self._X))
         self._weights = None if sample_weight is None else prepare_weights(sample_weight, len(self._X))
         self._labels: dict[tuple[str, int], NDArray[Any]] = {}
+        self._scaled: tuple[Any, NDArray[Any]] | None = None
         self._batch_size = _check_batch_size(batch_size)
         self._shuffle = bool(shuffle)
         self._drop_last = bool(drop_last)
@@ -204,6 +205,16 @@ class DataLoader:
             self._labels[kind].flags.writeable = False
         return self._labels[kind].view()
 
+    def scaled(self, scale: Any) -> NDArray[Any]:
+        """Give X * scale in the dtype of scale, a number or one a column, read-only; the last is kept."""
+        kind = scale.dtype, scale.tobytes()
+        if self._scaled is None or self._scaled[0] != kind:
+            made = self._X.astype(scale.dtype)
+            made *= scale
+            made.flags.writeable = False
+            self._scaled = kind, made
+        return self._scaled[1].view()
+
     def __len__(self) -> int:
         """Return the number of batches a pass."""
         whole, rest = divmod(len(self._X), self._batch_size)
@@ -248,7 +259,7 @@ class DataLoader:
 
     def __getstate__(self) -> dict[str, Any]:
         """Give what a copy needs to go on from the same pass; it makes all else anew."""
-        return {**self.__dict__, "_prepared": None, "_labels": {}}
+        return {**self.__dict__, "_prepared": None, "_labels": {}, "_scaled": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over such a state, or one of 0.1, whose attributes could be set and held facts and masks."""
@@ -257,7 +268,9 @@ class DataLoader:
             skip_zeros = "on" if state["masks"].size else "off"
             state = {f"_{name.lstrip('_')}": state[name] for name in names}
             state |= {"_skip_zeros": skip_zeros, "_prepared": None}
-        self.__dict__.update({"_weights": None, "_labels": {}} | state)  # older ones have none
+        self.__dict__.update(
+            {"_weights": None, "_labels": {}, "_scaled": None} | state
+        )  # older ones have none
         self._protect()
 
     def _protect(self) -> None:

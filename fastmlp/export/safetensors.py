@@ -26,9 +26,9 @@ def save_model(path: str | os.PathLike, config: dict[str, Any], weights: Sequenc
     Parameters
     ----------
     path : the file, replaced as a whole
-    config : class, sizes, dtype, scale, image_shape, class_names, activations, output, dropout, init, as
-        `MLP.config` returns them; the last four are written where they are not relu, softmax, (0, 0) and
-        he_normal, which is what they are in a file that does not have them
+    config : class, sizes, dtype, scale, image_shape, class_names, activations, output, dropout, init, center,
+        as `MLP.config` returns them; the last five are written where they are not relu, softmax, (0, 0),
+        he_normal and None, which is what they are in a file that does not have them
     weights : [W1, b1, W2, b2, ...], W (n_in, n_out) and b (n_out,), of the configured dtype
 
     Raises
@@ -138,6 +138,12 @@ def _is_list(values: Any, kind: type) -> bool:
     return isinstance(values, list) and all(type(v) is kind for v in values)
 
 
+def _is_row(config: dict[str, Any], key: str) -> bool:
+    """Whether it is a finite float for each input."""
+    row = config[key]
+    return _is_list(row, float) and len(row) == config["sizes"][0] and all(map(math.isfinite, row))
+
+
 def _is_sides(values: Any) -> bool:
     return _is_list(values, int) and all(0 < v < 2**31 for v in values)
 
@@ -147,7 +153,14 @@ _RULES: dict[str, tuple[Callable[[dict[str, Any]], bool], str]] = {
     "sizes": (lambda c: _is_sides(c["sizes"]) and len(c["sizes"]) >= 2, "two or more positive widths"),
     "class": (lambda c: isinstance(c["class"], str), "the name of a class"),
     "dtype": (lambda c: isinstance(c["dtype"], str) and c["dtype"] in _CODES, "float32 or float64"),
-    "scale": (lambda c: type(c["scale"]) in (int, float) and math.isfinite(c["scale"]), "a finite number"),
+    "scale": (
+        lambda c: (type(c["scale"]) in (int, float) and math.isfinite(c["scale"])) or _is_row(c, "scale"),
+        "a finite number, or one for each input",
+    ),
+    "center": (
+        lambda c: c["center"] in (None, "mean") or _is_row(c, "center"),
+        "nothing, mean, or a finite number for each input",
+    ),
     "image_shape": (
         lambda c: (
             c["image_shape"] is None

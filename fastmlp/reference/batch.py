@@ -13,9 +13,11 @@ from .quiet import quiet
 
 
 @quiet
-def load_batch(x, scale, out):
-    """out = x * scale, in the dtype of out."""
+def load_batch(x, scale, shift, out):
+    """out = x * scale + shift, in the dtype of out; an empty shift is none."""
     out[...] = x.astype(out.dtype) * scale
+    if shift.size:
+        out += shift
 
 
 def forward(layers, drawn):

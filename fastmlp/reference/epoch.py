@@ -21,6 +21,7 @@ def train_epoch(
     rates,
     factors,
     scale,
+    shift,
     masks,
     stop,
     losses,
@@ -39,7 +40,7 @@ def train_epoch(
             return i
         batch = order[start : start + batch_size]
         views = layers(arena, table, len(batch))
-        load_batch(x[batch], scale, views[0].x)
+        load_batch(x[batch], scale, shift, views[0].x)
         drawn = table["drop"] / 2**32, int(numbers["seed"]), int(numbers["all_steps"]) + count - first
         forward(views, drawn)
         row_losses, of_rows = np.empty(len(batch)), weights[batch] if weights.size else None

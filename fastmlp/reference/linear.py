@@ -28,6 +28,12 @@ def linear_backward(x, w, dy, dx, dw, db):
 
 
 @quiet
+def add_outer(dw, shift, db):
+    """dw = dw + outer(shift, db), in place."""
+    dw += np.outer(shift, db)
+
+
+@quiet
 def linear_relu_backward(x, w, y, dy, dx, dw, db):
     """dz = dy where y > 0, else 0, in place of dy;  dx, dw, db = as `linear_backward` has them for dz."""
     dy[...] = np.where(y > 0, dy, 0)

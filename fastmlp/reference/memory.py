@@ -13,11 +13,11 @@ LAYER = np.dtype(
 )
 
 
-def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(0.0, 0.0)):
+def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(0.0, 0.0), centered=False):
     """Lay out a model and the workspaces of its training in one array, the arena, packed without gaps.
 
     Parameters come first, then the input and every layer's output, then the gradients of the outputs, then
-    what the activations, relu unless they are given, were applied to.
+    what the activations, relu unless they are given, were applied to. A shift of the input wants no room.
 
     Returns
     -------

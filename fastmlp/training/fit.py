@@ -112,6 +112,7 @@ def fit(
     by_score = early_stopping is not None and early_stopping.monitor == "score" and test is None
     if history is not None and resume is not None:
         raise ValueError("history and resume cannot both be given: a checkpoint has the history of its run")
+    model.find_center(loader)
     checkpoint = as_checkpoint(checkpoint)
     run, watch, facts, broken = begin_run(loader, history), Watch(model, early_stopping), {}, False
     if checkpoint is not None or resume is not None:

@@ -1,5 +1,7 @@
 """Rows of a data set on their way to the first layer: read where they lie if the tile can, else copied."""
 
+from typing import Any, NamedTuple
+
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -12,6 +14,14 @@ N_BYTES = 256  # values of a byte
 
 # Room for what each byte stands for.
 byte_values = stack_of(N_BYTES * 8 // VECTOR_BYTES)
+
+
+class Scaling(NamedTuple):
+    """What a number of a data set comes to: times the scale, plus the shift of its column."""
+
+    scale: Any
+    values: Any  # of bytes, in all columns alike
+    shift: Any  # a number a column; empty for none
 
 
 @intrinsic
@@ -73,6 +83,13 @@ def gather_row(x, sample, scale, target):
     else:
         for j in range(x.shape[1]):
             target[j] = convert(source[j * step], target[0]) * factor
+
+
+@kernel
+def shift_row(row, shift):
+    """Add a number to each of a row of floats, in place."""
+    for j in range(shift.size):
+        row[j] = convert(row[j] + shift[j], row[0])
 
 
 @kernel

@@ -10,7 +10,7 @@ from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
 # A layer's record. Offsets and row lengths count elements of the model's dtype.
 _FIELDS = """n_in n_out w w_row b x x_row y y_row dy column_groups group_stride losses panels panel_size
     gradients gradients_size activation z output drop
-    row_indices feature_indices feature_indices_row sample_indices sample_indices_row"""
+    shifted row_indices feature_indices feature_indices_row sample_indices sample_indices_row"""
 # Of hidden layers, by their number in a record; from `silu` on the derivative needs z, which is kept for it.
 ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
 # Of the last layer, each with its loss, by their number in its record.
@@ -33,7 +33,7 @@ def drop_threshold(rate):
     return round(rate * 2**32)
 
 
-def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(0.0, 0.0)):
+def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(0.0, 0.0), centered=False):
     """Lay out parameters and workspaces of a multilayer perceptron in one array.
 
     Rows are padded to an odd number of cache lines, so that the rows of a panel spread over all sets of the
@@ -47,6 +47,7 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
     activations : a name for each hidden layer, of ACTIVATIONS; None for relu in all
     output : of the last layer, of OUTPUTS
     dropout : rates of the input and of hidden layers, from 0 to below 1
+    centered : whether training may shift the input
 
     Returns
     -------
@@ -66,6 +67,8 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
         sample_indices, sample_indices_row     int32, a row a group of features
         losses                                 batch_size float64
         panels, panel_size                     room for a transposed panel of w, one for each thread
+        shifted                                room for the first layer's biases where the input is shifted, a
+                                               row of y_row for each thread
         gradients, gradients_size              room for a block of a weight gradient, one for each thread and
                                                layer, since threads are not in the same layer at once
         All but widths, activation, output, drop and column_groups are offsets in the arena and, `_row` and
@@ -112,6 +115,8 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
     table["group_stride"] = size - begin
     take((first["column_groups"] - 1) * first["group_stride"])
     table["losses"] = take(batch_size, 8)
+    shares = min(-(-batch_size // SHARE_UNIT), MOST_THREADS) if centered else 0
+    table["shifted"] = take(shares * first["y_row"])
     table["drop"] = drop_threshold(dropout[1])
     table["drop"][0] = drop_threshold(dropout[0])
     drops = [*table["drop"][1:], 0]
@@ -144,6 +149,12 @@ def weights(memory, layer):
 def biases(memory, layer):
     """Matrix of b, every row the same."""
     return Matrix(offset(memory, layer.b), 0, 1)
+
+
+@kernel
+def shifted_biases(memory, layer, share):
+    """Matrix of a thread's room for b, every row the same."""
+    return Matrix(offset(memory, layer.shifted + share * layer.y_row), 0, 1)
 
 
 @kernel

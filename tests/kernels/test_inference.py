@@ -74,7 +74,7 @@ def test_the_arena_is_only_read_and_the_logits_have_margins():
     before = network.buffer.tobytes()
     network.arena.flags.writeable = False
     wide = np.full((70, 41), np.nan, np.float32)
-    kernels.infer(network.arena, network.table, x, np.float32(1), wide[2:68, 19:22])
+    kernels.infer(network.arena, network.table, x, np.float32(1), network.shift(()), wide[2:68, 19:22])
     assert np.isfinite(wide[2:68, 19:22]).all()
     wide[2:68, 19:22] = np.nan
     assert np.isnan(wide).all()

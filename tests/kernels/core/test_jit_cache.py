@@ -130,14 +130,14 @@ def test_numbers_of_python_and_of_numpy_have_one_variant():
     x, logits = np.ones((2, 3)), np.empty((2, 4))
     table, size = kernels.plan((3, 4), 2, np.float64)
     for scale in (np.float64(1), 1.0, np.float64(1)):
-        kernels.infer(np.zeros(size), table, x, scale, logits)
+        kernels.infer(np.zeros(size), table, x, scale, np.empty(0), logits)
         assert (logits == 0).all()
     for batch_size in (2, np.int64(2), 2):
         rows, stop, losses = np.arange(2), np.zeros(1, np.int64), np.zeros(1)
         masks, labels = np.empty((0, 0), np.uint64), np.zeros(2, np.int64)
         data = x, labels, NO_WEIGHTS, rows, batch_size
         of_step, kept = numbers(0.1, 1, 1), nothing_kept(np.float64)
-        rest = 1.0, masks, stop, losses
+        rest = 1.0, np.empty(0), masks, stop, losses
         assert kernels.train_epoch(np.zeros(size + 8), table, kept, *data, *of_step, *rest) == 1
 
 
