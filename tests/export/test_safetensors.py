@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import save
 
 from fastmlp import MLP
+from fastmlp.config import DEFAULTS
 from fastmlp.export.safetensors import load_model, save_model
 
 CONFIG = {
@@ -48,7 +49,7 @@ def test_what_is_saved_is_loaded(tmp_path, dtype):
     config = {**CONFIG, "dtype": np.dtype(dtype).name, "image_shape": None, "class_names": None}
     save_model(tmp_path / "m", config, make_weights(dtype))
     got_config, got = load_model(tmp_path / "m")
-    assert got_config == config
+    assert got_config == DEFAULTS | config
     for g, w in zip(got, make_weights(dtype), strict=True):
         assert g.dtype == dtype and np.array_equal(g, w)
 
@@ -114,7 +115,8 @@ def test_a_header_says_what_is_not_the_default(tmp_path, changed, said):
     save_model(tmp_path / "m", *load_model(tmp_path / "all"))
     header = header_of(tmp_path / "m")
     assert {key: header[key] for key in ("activations", "init") if key in header} == said
-    assert load_model(tmp_path / "m")[0] == {**config, "activations": tuple(config["activations"])}
+    expected = DEFAULTS | config | {"activations": tuple(config["activations"])}
+    assert load_model(tmp_path / "m")[0] == expected
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):
