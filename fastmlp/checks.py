@@ -71,7 +71,7 @@ def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
 
 def _check_scale(scale: Any, n_in: int, dtype: np.dtype[Any]) -> float | tuple[float, ...]:
     """Give the factor of the inputs, or one for each feature: finite, and not 0 in the model's dtype."""
-    if np.ndim(scale):
+    if np.iterable(scale) and not isinstance(scale, str):
         numbers = _row_of_numbers(scale, n_in)
         with np.errstate(over="ignore", under="ignore"):
             rounded = np.zeros(1) if numbers is None else numbers.astype(dtype)

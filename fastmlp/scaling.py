@@ -108,10 +108,11 @@ def shift_of(config: Config) -> NDArray[Any]:
 
 
 def column_means(X: NDArray[Any]) -> NDArray[np.float64]:
-    """Compute the mean of each column in float64, adding row by row whatever the layout; bytes exactly."""
+    """Compute the mean of each column in float64, in one order whatever the layout; bytes exactly."""
     kind: Any = (np.uint16, np.uint64) if X.dtype == np.uint8 else (np.float64, np.float64)
     total = np.zeros(X.shape[1], kind[1])
-    for first in range(0, len(X), _BLOCK):
-        block = np.ascontiguousarray(X[first : first + _BLOCK])
-        total += np.add.reduce(block, axis=0, dtype=kind[0])
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+        for first in range(0, len(X), _BLOCK):
+            block = np.ascontiguousarray(X[first : first + _BLOCK])
+            total += np.add.reduce(block, axis=0, dtype=kind[0])
     return total / len(X)

@@ -88,6 +88,7 @@ def test_config_has_what_a_model_is_made_with():
         "output": "logistic",
         "dropout": [0.0, 0.5],
         "init": "he_uniform",
+        "center": None,
     }
 
 

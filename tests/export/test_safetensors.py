@@ -51,7 +51,7 @@ def test_what_is_saved_is_loaded(tmp_path, dtype):
     config = {**CONFIG, "dtype": np.dtype(dtype).name, "image_shape": None, "class_names": None}
     save_model(tmp_path / "m", config, make_weights(dtype))
     got_config, got = load_model(tmp_path / "m")
-    assert got_config == config
+    assert got_config == DEFAULTS | config
     for g, w in zip(got, make_weights(dtype), strict=True):
         assert g.dtype == dtype and np.array_equal(g, w)
 
@@ -121,7 +121,7 @@ def test_a_header_says_what_is_not_the_default(tmp_path, changed, said):
     header = header_of(tmp_path / "m")
     assert {key: header[key] for key in ("activations", "dropout", "init", "output") if key in header} == said
     lists = {name: tuple(config[name]) for name in ("activations", "dropout")}
-    assert load_model(tmp_path / "m")[0] == config | lists
+    assert load_model(tmp_path / "m")[0] == DEFAULTS | config | lists
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):

@@ -278,6 +278,33 @@ def test_skipping_touches_no_margin_and_leaves_pads_zero(dtype):
     assert np.isnan(network.buffer).all()
 
 
+@DTYPES
+@pytest.mark.parametrize("sizes", [(1, 1), (65, 300, 10), (129, 33, 10), (1030, 17)], ids=str)
+def test_a_shift_is_that_of_the_reference_and_stays_within_its_room(sizes, dtype, threads):
+    x, labels = draw(50, sizes)
+    shift = -np.random.default_rng(0).random(sizes[0])
+    runs = set()
+    for n in (1, 2, 4, 16):
+        threads(n)
+        for masks in (NO_MASKS, masks_of(x)):
+            network = Network(sizes, 17, dtype, centered=True)
+            losses = network.train(x, labels, masks=masks, scale=1 / 255, shift=shift)[1]
+            logits = network.infer(x, 1 / 255, shift)
+            runs.add(network.parameters().tobytes() + losses.tobytes() + logits.tobytes())
+            assert_pads_are_zero(network)
+            kept = network.parameters()
+            network.arena[:] = np.nan
+            assert np.isnan(network.buffer).all()
+    assert len(runs) == 1
+    if dtype == np.float64:
+        twin = Network(sizes, 17, dtype, ops=reference)
+        expected = twin.train(x, labels, scale=1 / 255, shift=shift)[1]
+        # as in ten steps of an epoch, above
+        assert np.allclose(losses, expected, rtol=1e-11, atol=1e-13)
+        assert np.allclose(kept, twin.parameters(), rtol=1e-11, atol=1e-13)
+        assert np.allclose(logits, twin.infer(x, 1 / 255, shift), rtol=1e-11, atol=1e-13)
+
+
 @pytest.fixture
 def threads():
     yield machine.set_num_threads

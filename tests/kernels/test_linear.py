@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bounds import assert_margins_untouched, assert_within, framed, framed_output, fused_chain, product
+from bounds import assert_margins_untouched, assert_within, framed, framed_output, fused_chain, gamma, product
 
 from fastmlp import kernels, reference
 
@@ -134,3 +134,23 @@ def test_inputs_may_be_read_only(with_dx):
     kernels.linear_relu_backward(x, w, dy, dy.copy(), dx, dw, db)
     kernels.linear_backward(x, w, dy, dx, dw, db)
     assert np.array_equal(dw, fused_chain(x.T, dy, 0))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (8, 16), (9, 17), (31, 33), (784, 128)], ids=str)
+def test_add_outer_rounds_once(shape):
+    dw = framed_output(draw(*shape, dtype=np.float32), np.float32)
+    shift, db = draw(shape[0], dtype=np.float32), draw(shape[1], dtype=np.float32)
+    kept = shift.copy(), db.copy()
+    expected = fused_chain(shift[:, None], db[None], dw)
+    kernels.add_outer(dw, shift, db)
+    assert np.array_equal(dw, expected)
+    assert_margins_untouched(dw)
+    assert np.array_equal(shift, kept[0]) and np.array_equal(db, kept[1])
+
+
+def test_add_outer_in_float64():
+    dw, shift, db = draw(9, 17, dtype=np.float64), draw(9, dtype=np.float64), draw(17, dtype=np.float64)
+    got, expected = dw.copy(), dw.copy()
+    kernels.add_outer(got, shift, db)
+    reference.add_outer(expected, shift, db)
+    assert_within(got, expected, gamma(2, np.float64) * (np.abs(dw) + np.abs(np.outer(shift, db))))

@@ -10,23 +10,27 @@ from fastmlp.reference.memory import layers
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("x_dtype", [np.uint8, np.float32, np.float64])
-def test_a_batch_is_converted_then_scaled(dtype, x_dtype):
+def test_a_batch_is_converted_then_scaled_then_shifted(dtype, x_dtype):
     x = np.array([[0, 3], [255, 7]], x_dtype)
     out = np.empty((2, 2), dtype)
-    load_batch(x, dtype(1 / 255), out)
-    assert np.array_equal(out, x.astype(dtype) * dtype(1 / 255))
+    load_batch(x, dtype(1 / 255), np.empty(0, dtype), out)
+    scaled = x.astype(dtype) * dtype(1 / 255)
+    assert np.array_equal(out, scaled)
+    load_batch(x, dtype(1 / 255), np.array([0.5, -2], dtype), out)
+    assert np.array_equal(out, scaled + np.array([0.5, -2], dtype))
 
 
 def test_layers_run_forward_and_backward():
     arena, table, x, _ = make_problem((3, 4, 2), 5)
     first, last = views = layers(arena, table, 5)
-    load_batch(x, 1.0, first.x)
-    forward(views, (np.zeros(2), 0, 0))
+    load_batch(x, 1.0, np.empty(0), first.x)
+    nothing_dropped = ((0, 0), 0, 0)
+    forward(views, nothing_dropped)
     assert np.array_equal(first.y, np.maximum(x @ first.w + first.b, 0))
     assert np.array_equal(last.y, first.y @ last.w + last.b)
     last.dy[...] = np.arange(10).reshape(5, 2)
     dz = np.where(first.y > 0, last.dy @ last.w.T, 0)
-    (dw, db), (dw_last, db_last) = backward(views, (np.zeros(2), 0, 0))
+    (dw, db), (dw_last, db_last) = backward(views, nothing_dropped)
     assert np.array_equal(dw_last, first.y.T @ last.dy)
     assert np.array_equal(db_last, last.dy.sum(axis=0))
     assert np.array_equal(dw, x.T @ dz)
@@ -36,7 +40,7 @@ def test_layers_run_forward_and_backward():
 def test_what_dropout_takes_moves_nothing():
     arena, table, x, _ = make_problem((3, 40, 2), 5)
     first, last = views = layers(arena, table, 5)
-    load_batch(x, 1.0, first.x)
+    load_batch(x, 1.0, np.empty(0), first.x)
     drawn = np.array([0.0, 0.5]), 1, 2
     forward(views, drawn)
     gone = first.y == 0

@@ -45,3 +45,14 @@ def test_dx_none_is_not_computed():
     dw, db = np.empty((3, 4)), np.empty(4)
     reference.linear_backward(x, w, dy, None, dw, db)
     assert np.all(dw == 2) and np.all(db == 2)
+
+
+def test_add_outer_completes_the_gradient_of_shifted_inputs():
+    rng = np.random.default_rng(0)
+    x, dy, shift = rng.standard_normal((7, 5)), rng.standard_normal((7, 3)), rng.standard_normal(5)
+    w, db = np.ones((5, 3)), np.empty(3)
+    got, expected = np.empty((5, 3)), np.empty((5, 3))
+    reference.linear_backward(x + shift, w, dy, None, expected, np.empty(3))
+    reference.linear_backward(x, w, dy, None, got, db)
+    reference.add_outer(got, shift, db)
+    assert np.allclose(got, expected, rtol=1e-13, atol=1e-14)

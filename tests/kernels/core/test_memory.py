@@ -44,6 +44,24 @@ def test_nothing_overlaps(sizes, dtype, batch):
 
 
 @CASES
+def test_a_centered_plan_has_room_for_biases_of_every_thread_and_nothing_else_moves(sizes, dtype, batch):
+    plain, size = kernels.plan(sizes, batch, dtype)
+    table, centered_size = kernels.plan(sizes, batch, dtype, centered=True)
+    rooms = min(-(-batch // memory.SHARE_UNIT), memory.MOST_THREADS) * table["y_row"][0]
+    assert centered_size - size == rooms and set(table["shifted"]) == {
+        plain["losses"][0] + _losses(batch, dtype)
+    }
+    assert table["y"][0] == table["shifted"][0] + rooms
+    assert np.all(table["shifted"] * np.dtype(dtype).itemsize % 64 == 0)
+    parameters = ["n_in", "n_out", "w", "w_row", "b", "x"]
+    assert np.array_equal(table[parameters[:-1]], plain[parameters[:-1]]) and table["x"][0] == plain["x"][0]
+
+
+def _losses(batch, dtype):
+    return -(-batch * 8 // 64) * 64 // np.dtype(dtype).itemsize
+
+
+@CASES
 def test_rows_start_on_cache_lines_and_never_4_kib_apart(sizes, dtype, batch):
     table, _ = kernels.plan(sizes, batch, dtype)
     n_in, n_out, w, w_ld, b, x, x_ld, y, y_ld, dy = (
