@@ -152,7 +152,7 @@ def _load_kernels(tiny: MLP, data: _Data, args: argparse.Namespace) -> None:
     note.daemon = True
     note.start()
     try:
-        X, y = data.X[:1], data.y[:1]
+        X, y = np.zeros_like(data.X[:1]), data.y[:1]  # zeros, so that masks of them are made too
         options = {"label_smoothing": args.label_smoothing, "ema": args.ema}
         train_epoch(tiny, X, y, lr=1e-6, batch_size=1, shuffle=False, **options)
         tiny.predict(X)
