@@ -60,7 +60,7 @@ def places(out: Path | None, checkpoint: Path | None, resume: bool) -> Iterator[
 
 
 def _check_checkpoint(path: Path, out: Path | None, resume: bool) -> None:
-    if path.is_dir():
+    if path.is_dir() or out is not None and path.resolve() == out.resolve():
         raise ValueError(f"--checkpoint {path} is a folder, expected a file, such as {path / 'checkpoint'}")
     if path.exists() and not resume:
         raise ValueError(

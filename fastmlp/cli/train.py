@@ -55,7 +55,7 @@ def train(args: argparse.Namespace) -> int:
         model, loader = _prepare(args, data, folder, clock)
         try:
             history = _fit(args, data, model, loader, clock)
-        except (FloatingPointError, OSError) as error:  # OSError: of a checkpoint that could not be written
+        except Exception as error:  # divergence, a full disk, a reader of stdout that is gone
             if hasattr(error, "history"):  # the model has the weights of the last epoch that ended
                 save(folder, model, error.history)
             raise
@@ -176,8 +176,7 @@ def _load_kernels(tiny: MLP, data: _Data, args: argparse.Namespace) -> None:
         X, y = np.zeros_like(data.X[:1]), data.y[:1]  # zeros, so that masks of them are made too
         options = {"label_smoothing": args.label_smoothing, "ema": args.ema}
         train_epoch(tiny, X, y, lr=1e-6, batch_size=1, shuffle=False, **options)
-        tiny.predict(X)
-        tiny.loss(X, y)
+        tiny.loss(X, y)  # predicts too
     finally:
         note.cancel()
 

@@ -33,6 +33,7 @@ def test_a_folder_that_was_there_for_the_checkpoint_stays(tmp_path):
     ("out", "checkpoint", "reason"),
     [
         ("run", "folder", "checkpoint .*folder is a folder, expected a file, such as .*folder/checkpoint"),
+        ("run", "run", "run is a folder, expected a file, such as .*run/checkpoint"),
         ("run", "file", "file exists already: add --resume to go on with its run, or name another file"),
         ("run", "run/any.safetensors", "is in the folder of --out, .* another name such as .*run/checkpoint"),
         ("run", "run/history.csv", "is in the folder of --out"),
