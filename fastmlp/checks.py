@@ -17,7 +17,7 @@ from .data.labels import labels_for, prepare_labels, prepare_weights
 from .init import INITS
 from .numbers import is_real
 from .ops import Operations
-from .optimizers import SGD, Adam
+from .optimizers import Optimizer
 
 # --- what a model is configured with --------------------------------------------------------------------
 
@@ -282,14 +282,13 @@ def check_rates(rates: Any, n_batches: int, momentum: float, dtype: np.dtype[Any
 
 def check_optimizer(optimizer: Any, n_layers: int, ema: float | None, dtype: np.dtype[Any]) -> None:
     """Compare an optimizer's numbers, and an average's decay, with what a model takes."""
-    if not isinstance(optimizer, SGD | Adam):
+    if not isinstance(optimizer, Optimizer):
         raise ValueError(f"optimizer is {optimizer!r}, expected fastmlp.SGD(…) or fastmlp.Adam(…)")
     if optimizer.layer_lr is not None and len(optimizer.layer_lr) != n_layers:
         raise ValueError(f"layer_lr has {len(optimizer.layer_lr)} factors, expected {n_layers}, one a layer")
-    if isinstance(optimizer, Adam) and dtype.type(optimizer.epsilon) == 0:
-        raise ValueError(
-            f"epsilon is {optimizer.epsilon!r}, which is 0 in {dtype}: dead weights would be NaN"
-        )
+    epsilon = getattr(optimizer, "epsilon", None)  # of those that divide by a root
+    if epsilon is not None and dtype.type(epsilon) == 0:
+        raise ValueError(f"epsilon is {epsilon!r}, which is 0 in {dtype}: dead weights would be NaN")
     if ema is not None and not (is_real(ema) and 0 < ema < 1):
         raise ValueError(f"ema is {ema!r}, expected a decay between 0 and 1, such as 0.999, or None")
 

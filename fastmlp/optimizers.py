@@ -7,18 +7,47 @@ from typing import Any
 import numpy as np
 
 from .numbers import number
+from .ops import Operations
 from .schedules import Schedule
 
 Rate = float | Schedule | Callable[..., Any]
 
 
-@dataclass(frozen=True)
-class _Optimizer:
+class Optimizer:
+    """What every optimizer has; fields of its own are numbers of its formula.
+
+    Those that `kernels.optimizers.SETTINGS` names are what an epoch is told.
+    """
+
     lr: Any
+    l2: float
+    weight_decay: float
+    bias_lr: float
+    layer_lr: Sequence[float] | None
+
+    @property
+    def kind(self) -> str:
+        """The formula, a name of `kernels.optimizers.KINDS`."""
+        raise NotImplementedError
+
+    def move(
+        self, ops: Operations, arrays: Any, lr: float, momentum: float, count: int, penalties: Any
+    ) -> None:
+        """Step w by the operation of the formula.
+
+        Parameters
+        ----------
+        ops : the operations
+        arrays : w, its gradient, and what is kept of w
+        lr, momentum : of this step, the rate times w's factor
+        count : of this step, from 1
+        penalties : l2 divided by the batch's rows, and weight_decay
+        """
+        raise NotImplementedError
 
     def __post_init__(self) -> None:
         self._check(*(() if callable(self.lr) else ("lr",)), "l2", "weight_decay", "bias_lr")
-        factors = getattr(self, "layer_lr", None)
+        factors: Any = self.layer_lr
         if isinstance(factors, np.ndarray) and factors.ndim == 1:
             factors = factors.tolist()
         if factors is None:
@@ -34,7 +63,7 @@ class _Optimizer:
 
 
 @dataclass(frozen=True)
-class SGD(_Optimizer):
+class SGD(Optimizer):
     """Stochastic gradient descent, with momentum (the rate inside the velocity) where that is not 0.
 
     Parameters
@@ -82,9 +111,19 @@ class SGD(_Optimizer):
             return "sgd"
         return "nesterov" if self.nesterov else "momentum"
 
+    def move(
+        self, ops: Operations, arrays: Any, lr: float, momentum: float, count: int, penalties: Any
+    ) -> None:
+        """Step w, by its velocity where there is one."""
+        w, dw, *kept = arrays
+        if kept:
+            ops.momentum_step(w, dw, kept[0], lr, momentum, self.nesterov, *penalties)
+        else:
+            ops.sgd_step(w, dw, lr, *penalties)
+
 
 @dataclass(frozen=True)
-class Adam(_Optimizer):
+class Adam(Optimizer):
     """Adam (Kingma and Ba, 2015, with the "epsilon hat" of section 2); with weight_decay it is AdamW.
 
     Parameters
@@ -120,3 +159,10 @@ class Adam(_Optimizer):
     def kind(self) -> str:
         """The formula: "adam"."""
         return "adam"
+
+    def move(
+        self, ops: Operations, arrays: Any, lr: float, momentum: float, count: int, penalties: Any
+    ) -> None:
+        """Step w by the means of its gradient and of the gradient's square."""
+        w, dw, m, v = arrays
+        ops.adam_step(w, dw, m, v, lr, self.beta_1, self.beta_2, self.epsilon, count, *penalties)

@@ -135,8 +135,8 @@ def rates(
 
     Parameters
     ----------
-    optimizer : SGD or Adam; its lr is a number, a schedule, or a function: of one argument, the epoch's
-        number; or of two, (int64 array of steps counted from 0, total steps) -> rates, or (rates, momenta)
+    optimizer : whose lr is a number, a schedule, or a function: of one argument, the epoch's number; or of
+        two, (int64 array of steps counted from 0, total steps) -> rates, or (rates, momenta)
     first_step : number of the epoch's first step in the run
     n_batches : steps of the epoch
     total_steps : of the run, None where nobody knows

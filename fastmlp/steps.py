@@ -5,21 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.kernels.optimizers import KINDS, SETTINGS
+
 from .ops import Operations
-from .optimizers import SGD, Adam
+from .optimizers import Optimizer
 from .parameters import Arena, aligned_zeros
 
 _Array = NDArray[Any]
-
-# what the operations take of an optimizer, dropout and a loss
-_RECORD = np.dtype(
-    [(name, np.int64) for name in ("kind", "steps", "all_steps", "seed")]
-    + [
-        (name, np.float64)
-        for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema", "smoothing")
-    ]
-)
-_KINDS = ("sgd", "momentum", "nesterov", "adam")
 
 
 class Kept:
@@ -86,26 +78,24 @@ class Kept:
                 target[...] = array
 
 
-def family_of(optimizer: SGD | Adam) -> str:
+def family_of(optimizer: Optimizer) -> str:
     """Name those that go on from each other's state: a velocity serves with Nesterov and without."""
     return "momentum" if optimizer.kind == "nesterov" else optimizer.kind
 
 
-def rate_factors(optimizer: SGD | Adam, n_layers: int) -> NDArray[np.float64]:
+def rate_factors(optimizer: Optimizer, n_layers: int) -> NDArray[np.float64]:
     """Factors of the learning rate, (n_layers, 2): of a layer's weights, and of its biases."""
     of_layers = np.ones(n_layers) if optimizer.layer_lr is None else np.array(optimizer.layer_lr, np.float64)
     return np.column_stack([of_layers, of_layers * optimizer.bias_lr])
 
 
-def settings_of(optimizer: SGD | Adam, kept: Kept, ema: float | None, smoothing: float) -> _Array:
+def settings_of(optimizer: Optimizer, kept: Kept, ema: float | None, smoothing: float) -> _Array:
     """Make the record of what `train_epoch` is told of an optimizer, dropout and the smoothing of labels."""
-    record = np.zeros(1, _RECORD)
-    record["kind"], record["ema"], record["smoothing"] = _KINDS.index(optimizer.kind), ema or 0, smoothing
+    record = np.zeros(1, SETTINGS)
+    record["kind"], record["ema"], record["smoothing"] = KINDS.index(optimizer.kind), ema or 0, smoothing
     record["steps"], record["all_steps"], record["seed"] = kept.steps, kept.all_steps, kept.dropout_seed
-    record["l2"], record["weight_decay"] = optimizer.l2, optimizer.weight_decay
-    if isinstance(optimizer, Adam):
-        record["beta_1"], record["beta_2"] = optimizer.beta_1, optimizer.beta_2
-        record["epsilon"] = optimizer.epsilon
+    for name in vars(optimizer).keys() & {*SETTINGS.names}:
+        record[name] = getattr(optimizer, name)
     return record
 
 
@@ -148,7 +138,7 @@ def take_losses(
 
 
 def take_step(
-    ops: Operations, arena: Arena, kept: Kept, optimizer: SGD | Adam, rates: _Array, total_weight: float
+    ops: Operations, arena: Arena, kept: Kept, optimizer: Optimizer, rates: _Array, total_weight: float
 ) -> None:
     """Step every parameter by the gradients in the arena, as `train_epoch` does; no average is moved."""
     kept.steps, kept.all_steps = kept.steps + 1, kept.all_steps + 1
@@ -157,15 +147,6 @@ def take_step(
     factors = rate_factors(optimizer, len(arena.parameters())).tolist()
     layers = zip(arena.parameters(), arena.gradients(), *rows, strict=True)
     for pairs, of_layer in zip(layers, factors, strict=True):
-        penalties = optimizer.l2 / total_weight, optimizer.weight_decay
-        arrays = zip(*pairs, strict=True)
-        for factor, (w, dw, *state), given in zip(of_layer, arrays, (penalties, (0.0, 0.0)), strict=True):
-            if isinstance(optimizer, Adam):
-                m, v = state
-                numbers = optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, kept.steps
-                ops.adam_step(w, dw, m, v, lr * factor, *numbers, *given)
-            elif state:
-                nesterov = optimizer.kind == "nesterov"
-                ops.momentum_step(w, dw, state[0], lr * factor, momentum, nesterov, *given)
-            else:
-                ops.sgd_step(w, dw, lr * factor, *given)
+        penalties = (optimizer.l2 / total_weight, optimizer.weight_decay), (0.0, 0.0)
+        for factor, arrays, given in zip(of_layer, zip(*pairs, strict=True), penalties, strict=True):
+            optimizer.move(ops, arrays, lr * factor, momentum, kept.steps, given)

@@ -9,7 +9,8 @@ from .core.jit import entry, kernel
 from .core.matrix import address, offset, row_of, rows_of, submatrix
 from .core.simd import add, convert, div, fma, lanes, load, mul, splat, sqrt, store, sub
 
-SGD, MOMENTUM, NESTEROV, ADAM = range(4)
+KINDS = "sgd", "momentum", "nesterov", "adam"
+SGD, MOMENTUM, NESTEROV, ADAM = range(len(KINDS))  # the number of a kind is its place there
 
 # What does not change during an epoch: the kind, steps taken before, by this optimizer and in all, dropout's
 # seed, the formulas' numbers, label smoothing.

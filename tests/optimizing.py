@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from fastmlp.kernels.optimizers import SETTINGS
-
-KINDS = "sgd", "momentum", "nesterov", "adam"
-N_KEPT = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2}
+from fastmlp.kernels.optimizers import KINDS, SETTINGS
 
 
 def numbers(lr, n_batches, n_layers, kind="sgd", momentum=0.9, rates=None, factors=None, **fields):

@@ -5,12 +5,11 @@ import pickle
 
 import numpy as np
 import pytest
-from optimizing import KINDS
 
 from fastmlp import MLP, SGD, Adam, DataLoader, evaluate, kernels, reference, schedules, train_epoch
 from fastmlp.config import ACTIVATIONS
 from fastmlp.kernels.core import machine
-from fastmlp.steps import _KINDS, _RECORD
+from fastmlp.optimizers import Optimizer
 
 SIZES, N, BATCH = (70, 65, 33, 10), 90, 32
 OPTIMIZERS = {
@@ -274,8 +273,10 @@ def test_a_foreign_state_is_refused(change, text):
     assert bits(model) == before
 
 
-def test_the_operations_are_told_in_their_own_terms():
-    assert _RECORD == kernels.optimizers.SETTINGS and _KINDS == KINDS == reference.optimizers.KINDS
+def test_every_optimizer_is_here_and_the_twins_number_them_alike():
+    assert kernels.optimizers.KINDS == reference.optimizers.KINDS
+    assert {optimizer.kind for optimizer in OPTIMIZERS.values()} == {*kernels.optimizers.KINDS}
+    assert {type(optimizer) for optimizer in OPTIMIZERS.values()} == {*Optimizer.__subclasses__()}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
