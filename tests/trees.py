@@ -65,4 +65,4 @@ def python(*arguments, tree=ROOT, cache=None, **settings):
     """Run Python on `tree` to its end."""
     environ = environment(tree, cache, **settings)
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, env=environ, cwd=tree, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=environ, cwd=tree, capture_output=True, text=True, timeout=300)
