@@ -57,6 +57,12 @@ def softmax_bounds(logits, labels, dtype):
     return of_dlogits, relative[:, 0] + gamma(4, np.float64) * terms
 
 
+def other_losses_bounds(z, targets, dtype):
+    """Bounds of dz and of the losses of the others: some units of more than any term of them."""
+    of_units = 32 * (unit(dtype) + unit(np.float64)) * ((1 + np.abs(z) + targets) ** 2 + np.exp(np.abs(z)))
+    return of_units / len(z), of_units.sum(axis=1)
+
+
 def step_bound(w, dw, lr, dtype):
     """Bound of w - lr * dw in `dtype`, with one rounding or two."""
     return gamma(2, dtype) * (np.abs(w) + lr * np.abs(dw))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
-from asv_benchmarks.benchmarks import inference, linear, losses, optimizers, scan
+from asv_benchmarks.benchmarks import dropout, inference, linear, losses, optimizers, scan
 from asv_benchmarks.benchmarks._workload import Workload, parse
 from fastmlp import kernels, reference
 from fastmlp.bench import BATCH, BLAS_PAUSE, SIZES, Timer, Timers, epoch_timer, threads, timed
@@ -55,6 +55,11 @@ def cases() -> list[Case]:
         layer("linear_relu_forward", 1024, 1024, 256),
         layer("linear_forward", n_hidden, n_out),
         Case(f"softmax_cross_entropy, {BATCH} x {n_out}", losses.checked_pair, f"float32 b{BATCH}"),
+        *(
+            Case(f"{name}, {BATCH} x {n_out}", partial(losses.other_pair, name), f"float32 b{BATCH}")
+            for name in losses.OTHERS
+        ),
+        Case(f"dropout, {BATCH} x {n_hidden}", dropout.checked_pair, f"{n_hidden} float32 b{BATCH}"),
         layer("linear_backward", n_hidden, n_out),
         layer("linear_relu_backward", 1024, 1024, 256),
         layer("linear_relu_backward", n_in, n_hidden, first=True),

@@ -19,8 +19,11 @@ MODEL: dict[str, Any] = {"type": Path, "metavar": "MODEL", "help": "model file t
 
 def add_command(
     commands: Any, run: Callable[[argparse.Namespace], int], summary: str, description: str, example: str
-) -> Callable[..., Any]:
-    """Add a command of the function's name that calls it, and return its `add_argument`.
+) -> argparse.ArgumentParser:
+    """Add a command of the function's name that calls it, and return its parser.
+
+    Its arguments get an attribute `refuse`, which ends the program as wrong usage, with the text that it is
+    given.
 
     Parameters
     ----------
@@ -37,8 +40,8 @@ def add_command(
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.set_defaults(run=run)
-    return command.add_argument
+    command.set_defaults(run=run, refuse=command.error)
+    return command
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -61,12 +64,38 @@ def positive(text: str) -> float:
     raise argparse.ArgumentTypeError(f"found {text!r}, expected a finite number above 0")
 
 
+def number(text: str) -> float:
+    """Read a finite number from 0 up."""
+    with contextlib.suppress(ValueError):
+        if 0 <= (value := float(text)) < math.inf:
+            return value
+    raise argparse.ArgumentTypeError(f"found {text!r}, expected a finite number from 0 up")
+
+
 def fraction(text: str) -> float:
     """Read a number from 0 to below 1."""
     with contextlib.suppress(ValueError):
         if 0 <= (value := float(text)) < 1:
             return value
     raise argparse.ArgumentTypeError(f"found {text!r}, expected a number from 0 to below 1")
+
+
+def share(text: str) -> float:
+    """Read a number between 0 and 1."""
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) < 1:
+            return value
+    raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0 and below 1")
+
+
+def rates(text: str) -> float | tuple[float, float]:
+    """Read a number from 0 to below 1, or two with a comma between them."""
+    with contextlib.suppress(argparse.ArgumentTypeError, ValueError):
+        first, comma, second = text.partition(",")
+        return (fraction(first), fraction(second)) if comma else fraction(first)
+    raise argparse.ArgumentTypeError(
+        f"found {text!r}, expected a rate from 0 to below 1, or two such as 0.2,0.5: of pixels, hidden units"
+    )
 
 
 def scale_factor(text: str) -> float:

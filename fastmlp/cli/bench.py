@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
         "near to it the register tile and whole epochs come, and predictions. Takes less\n"
         "than a minute, in which the machine should do nothing else.",
         "fastmlp bench --threads 1 2 --json figures.json",
-    )
+    ).add_argument
     argument("--json", type=Path, metavar="FILE", help="write all figures to a file too")
     argument(
         "--threads",

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastmlp import metrics
 from fastmlp.data import load_idx_dataset, load_mnist
-from fastmlp.metrics import confusion_matrix
+from fastmlp.metrics import METRICS, confusion_matrix
 from fastmlp.model import MLP
 from fastmlp.plotting import plot_confusion, save_figure
 
@@ -24,27 +26,43 @@ def add(commands: Any) -> None:
         "score a saved model on test data",
         "Print precision, recall and F1 score of each class on the test images of MNIST,\n"
         "or of any data set in the same format, and save the confusion matrix as a\n"
-        "picture.",
+        "picture. Of a model that predicts a number the labels are taken as numbers, and\n"
+        "R2 or D2 is printed.",
         "fastmlp evaluate runs/deeper/model.safetensors",
-    )
+    ).add_argument
     argument("model", **MODEL)
     argument("--data", **DATA)
     argument("--out", type=Path, metavar="PNG", help="the picture (default: confusion.png beside the model)")
 
 
 def evaluate(args: argparse.Namespace) -> int:
+    """Print how well a model predicts the test labels; save the confusion matrix where it tells classes."""
+    model = MLP.load(args.model)
+    if model.output != "softmax" and model.n_out > 1:
+        raise ValueError(
+            f"{args.model} has {model.n_out} {model.output} outputs, but IDX files hold one label an image; "
+            "score it with fastmlp.evaluate(model, X, y)"
+        )
+    numbers = model.output in ("identity", "exp")
+    if numbers and args.out:
+        args.refuse(f"--out {args.out} goes with models of classes, and {args.model} predicts numbers")
+    _, _, X, y = load_mnist() if args.data is None else load_idx_dataset(args.data)
+    if numbers:
+        print(f"{METRICS[model.output].upper()}: {metrics.evaluate(model, X, y):.3f}")
+    else:
+        _report_classes(model, X, y, args.out or args.model.parent / "confusion.png")
+    return 0
+
+
+def _report_classes(model: MLP, X: NDArray[np.uint8], y: NDArray[np.uint8], picture: Path) -> None:
     """Print scikit-learn's report on a model's test predictions and save their confusion matrix."""
     from sklearn.metrics import classification_report  # slow to import
 
-    model = MLP.load(args.model)
-    _, _, X, y = load_mnist() if args.data is None else load_idx_dataset(args.data)
     predicted = model.predict(X)
     confusion = confusion_matrix(y, predicted, model.n_classes)
     names = model.class_names or tuple(map(str, range(model.n_classes)))
     present = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
     shown = [names[k] for k in present]
     print(classification_report(y, predicted, target_names=shown, digits=3, zero_division=0))
-    picture = args.out or args.model.parent / "confusion.png"
     save_figure(plot_confusion(confusion, names), picture)
     print(f"Saved the confusion matrix as {picture}")
-    return 0

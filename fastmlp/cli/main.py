@@ -41,11 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        args = _parser().parse_args(argv)
+        # the words themselves, for a command that tells how to call it again
+        args = _parser().parse_args(argv, argparse.Namespace(argv=list(argv)))
+        return args.run(args)
     except SystemExit as end:  # argparse has shown its help, its version or what is wrong
         return int(end.code or 0)
-    return args.run(args)
 
 
 def _drop_unwritten() -> None:

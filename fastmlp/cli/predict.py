@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastmlp.model import MLP
 
@@ -21,16 +25,17 @@ def add(commands: Any) -> None:
         "Print the class of each image and its probability. An image is a picture such as\n"
         "a PNG, in grey or in colour, or an IDX file with any number of them. Its sides\n"
         "must be those of the images that the model was trained on, and it must be light\n"
-        "on dark, as MNIST is, or come with --invert.",
+        "on dark, as MNIST is, or come with --invert. Of a model of labels of their own\n"
+        "those likelier than not are printed, of one that predicts numbers the numbers.",
         "fastmlp predict runs/deeper/model.safetensors digit.png --invert",
-    )
+    ).add_argument
     argument("model", **MODEL)
     argument("images", type=Path, nargs="+", metavar="IMAGE", help="picture or IDX file")
     argument("--invert", action="store_true", help="the images are dark on light (default: light on dark)")
 
 
 def predict(args: argparse.Namespace) -> int:
-    """Print the class of each image and its probability."""
+    """Print what a model says of each image: its class and the probability of that, labels or numbers."""
     model = MLP.load(args.model)
     for path in args.images:
         images, names = read_images(path, args.invert)
@@ -40,10 +45,22 @@ def predict(args: argparse.Namespace) -> int:
             raise ValueError(
                 f"{path}: found an image of {found} pixels (height x width), expected {expected}"
             )
-        for name, shares in zip(names, model.predict_proba(images.reshape(len(images), -1)), strict=True):
-            best = int(shares.argmax())
-            print(f"{name}: {_class_name(model, best)} ({100 * shares[best]:.1f} %)")
+        for name, answer in zip(names, _answers(model, images.reshape(len(images), -1)), strict=True):
+            print(f"{name}: {answer}")
     return 0
+
+
+def _answers(model: MLP, X: NDArray[np.uint8]) -> Iterator[str]:
+    """Say what the model has to say of each image."""
+    if model.output in ("identity", "exp"):
+        for values in model.predict(X).reshape(len(X), -1):
+            yield ", ".join(f"{value:.6g}" for value in values)
+        return
+    exclusive = model.n_classes != model.n_out or model.output == "softmax"
+    for shares in model.predict_proba(X):
+        likely = [shares.argmax()] if exclusive else np.flatnonzero(shares > 0.5)
+        parts = [f"{_class_name(model, int(k))} ({100 * shares[k]:.1f} %)" for k in likely]
+        yield ", ".join(parts) or f"none of {len(shares)} labels"
 
 
 def _class_name(model: MLP, k: int) -> str:

@@ -67,8 +67,8 @@ class History:
         return self.records[epoch]
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Write a header and a line for each epoch; scores not asked for stay empty."""
-        names = [column.name for column in fields(Record)]
+        """Write a header and a line of numbers for each epoch; scores not asked for stay empty."""
+        names = [column.name for column in fields(Record) if column.name != "metric"]
         with safe_write(path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(names)

@@ -5,8 +5,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from fastmlp.model import MLP
 from fastmlp.numbers import number, whole
 

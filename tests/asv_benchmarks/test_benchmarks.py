@@ -18,7 +18,15 @@ from fastmlp import kernels
 from fastmlp.kernels.core import machine
 
 SUITE = Path(__file__).parents[2] / "asv_benchmarks"
-KERNELS = ("linear", "losses", "optimizers", "epoch", "inference", "scan")  # modules of the lower floor
+KERNELS = (
+    "linear",
+    "losses",
+    "dropout",
+    "optimizers",
+    "epoch",
+    "inference",
+    "scan",
+)  # modules of the lower floor
 MODULES = (*KERNELS, "data", "startup")
 KIND = re.compile("(time|timeraw|peakmem|track)_")
 MOST_CELLS = 70
@@ -113,7 +121,9 @@ def test_a_cell_runs(suite, name):
         assert result is None or 0 < result < 0.3, result  # an error rate
 
 
-@pytest.mark.parametrize("name", ["linear.Activated", "optimizers.Stateful", "epoch.Optimized"])
+@pytest.mark.parametrize(
+    "name", ["linear.Activated", "losses.Others", "dropout.Dropout", "optimizers.Stateful", "epoch.Optimized"]
+)
 def test_both_calls_of_a_ratio_run(suite, name):
     for found, made, _, chosen in cells(suite):
         if found == f"{name}.track_time_ratio":

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from asv_benchmarks.benchmarks import inference, linear, losses, optimizers, scan
+from asv_benchmarks.benchmarks import dropout, inference, linear, losses, optimizers, scan
 from asv_benchmarks.children import Child, run_child
 from asv_benchmarks.figures import cli, programs, races, report, tiles, training
 from asv_benchmarks.figures import inference as own_inference
@@ -48,10 +48,10 @@ def tiny(monkeypatch):
 @pytest.fixture
 def fresh():
     """Pairs of kernels that are compared anew."""
-    for module in (inference, linear, losses, optimizers, scan):
+    for module in (dropout, inference, linear, losses, optimizers, scan):
         module.checked_pair.cache_clear()
     yield
-    for module in (inference, linear, losses, optimizers, scan):
+    for module in (dropout, inference, linear, losses, optimizers, scan):
         module.checked_pair.cache_clear()
 
 

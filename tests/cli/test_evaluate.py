@@ -1,9 +1,12 @@
 """`fastmlp evaluate` against scikit-learn's report."""
 
+import re
+
 import numpy as np
+import pytest
 from PIL import Image
 from sklearn.metrics import classification_report
-from small_runs import files
+from small_runs import files, make_images, write_idx
 
 from fastmlp.cli.main import main
 from fastmlp.model import MLP
@@ -50,3 +53,59 @@ def test_it_names_what_does_not_fit(data_folder, tmp_path, error_line):
     path.write_bytes(b"no model")
     assert main(["evaluate", str(path), "--data", str(data_folder)]) == 1
     assert str(path) in error_line()
+
+
+def save_constant(path, output, biases, **options):
+    """Save a model that says the same of every image."""
+    n_out = len(biases)
+    model = MLP([30, n_out], seed=0, output=output, **options)
+    model.set_weights([np.zeros((30, n_out)), np.float64(biases)])
+    model.save(path)
+    return ["evaluate", str(path)]
+
+
+@pytest.mark.parametrize(("output", "name", "mean"), [("identity", "R2", 1.0), ("exp", "D2", 0.0)])
+def test_it_scores_a_model_of_numbers(data_folder, tmp_path, capsys, output, name, mean):
+    # labels are 0, 1 and 2 alike, so that a constant which is their mean explains nothing
+    command = save_constant(tmp_path / "model", output, [mean])
+    assert main([*command, "--data", str(data_folder)]) == 0
+    value = re.fullmatch(rf"{name}: (-?0\.\d{{3}})\n", capsys.readouterr().out)[1]
+    assert float(value) == 0
+    command = save_constant(tmp_path / "model", output, [mean + 1])
+    assert main([*command, "--data", str(data_folder)]) == 0
+    assert float(capsys.readouterr().out.split()[1]) < -0.5
+    assert files(tmp_path) == {"model"}
+    assert main([*command, "--data", str(data_folder), "--out", "x.png"]) == 2
+    assert "--out x.png goes with models of classes" in capsys.readouterr().err
+
+
+def test_it_reports_both_classes_of_one_logistic_unit(tmp_path, capsys):
+    images, labels = make_images(90)
+    two = labels < 2
+    for part in ("train", "t10k"):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", images[two])
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", labels[two])
+    command = save_constant(tmp_path / "model", "logistic", [1.0], class_names=["no", "yes"])
+    assert main([*command, "--data", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(
+        classification_report(
+            labels[two], np.ones(60, int), target_names=["no", "yes"], digits=3, zero_division=0
+        )
+    )
+    assert "confusion.png" in files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("output", "biases", "reason"),
+    [
+        ("logistic", [1.0], "0 to 1"),
+        ("logistic", [1.0, 0.0, 1.0], "has 3 logistic outputs, but IDX files hold one label an image"),
+        ("identity", [1.0, 0.0], "has 2 identity outputs, but IDX files hold one label an image"),
+    ],
+)
+def test_it_says_where_labels_do_not_suit(data_folder, tmp_path, error_line, output, biases, reason):
+    command = save_constant(tmp_path / "model", output, biases)
+    assert main([*command, "--data", str(data_folder)]) == 1
+    assert reason in error_line()
+    assert files(tmp_path) == {"model"}

@@ -57,3 +57,25 @@ def test_it_names_the_image_that_does_not_fit(model_path, tmp_path, error_line):
         assert main(["predict", str(model_path), str(path)]) == 1
         error = error_line()
         assert str(path) in error and reason in error
+
+
+@pytest.mark.parametrize(
+    ("output", "biases", "names", "answer"),
+    [
+        ("identity", [1.5], None, "1.5"),
+        ("identity", [1.5, -2000000], None, "1.5, -2e+06"),
+        ("exp", [np.log(12.25)], None, "12.25"),
+        ("logistic", [np.log(4)], None, "class 1 (80.0 %)"),
+        ("logistic", [-np.log(4)], ("no", "yes"), "no (80.0 %)"),
+        ("logistic", [np.log(4), -1, np.log(9)], ("red", "round", "ripe"), "red (80.0 %), ripe (90.0 %)"),
+        ("logistic", [-1, -1, -1], None, "none of 3 labels"),
+    ],
+)
+def test_it_says_what_other_outputs_stand_for(tmp_path, capsys, output, biases, names, answer):
+    model = MLP([4, len(biases)], seed=0, output=output, class_names=names)
+    model.set_weights([np.zeros((4, len(biases))), np.float64(biases)])
+    path, picture = tmp_path / "model.safetensors", tmp_path / "x.png"
+    model.save(path)
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(picture)
+    assert main(["predict", str(path), str(picture)]) == 0
+    assert capsys.readouterr().out == f"{picture}: {answer}\n"

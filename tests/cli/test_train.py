@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import ROOT, RUN_FILES, SIDES, files, records
+from small_runs import ROOT, RUN_FILES, SIDES, files, make_images, records, write_idx
 
 import fastmlp.cli.train as module
 from fastmlp.cli.main import main
@@ -251,25 +252,67 @@ def test_divergence_saves_the_last_finite_weights(train, tmp_path, lr):
     assert MLP.load(tmp_path / "run" / "model.safetensors").sizes == (30, 8, 3)
 
 
-def test_it_trains_with_another_optimizer_and_activation(train, tmp_path, capsys):
+def test_images_held_back_are_scored_and_those_of_the_test_once_at_the_end(train, tmp_path, capsys):
     out = tmp_path / "run"
-    assert train(out, "--optimizer", "adam", "--lr", "0.01", "--activation", "gelu", "--epochs", "2") == 0
-    assert "adam, gelu, learning rate 0.01" in capsys.readouterr().out
-    assert MLP.load(out / "model.safetensors").activations == ("gelu",)
-    out = tmp_path / "other"
-    assert train(out, "--momentum", "0.9", "--patience", "1", "--epochs", "3") == 0
-    assert "sgd with momentum 0.9, relu" in capsys.readouterr().out
+    assert train(out, "--epochs", "2", "--holdout", "0.2") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "72 training, 18 held back, and 30 test images of 6 x 5, 3 classes" in lines[0]
+    score = r"f1 train: [01]\.\d{3}, f1 held back: [01]\.\d{3}"
+    assert re.fullmatch(rf"\[Untrained\] {score}", lines[2])
+    for epoch in range(2):
+        assert re.fullmatch(rf"\[Epoch 0{epoch}\] loss: \d+\.\d{{3}}, {score} \(\d+ ms\)", lines[3 + epoch])
+    images, labels = make_images(30)
+    expected = evaluate(MLP.load(out / "model.safetensors"), images.reshape(30, 30), labels)
+    assert lines[5] == f"[Test images] f1: {expected:.3f}"
+    assert files(out) == RUN_FILES
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("share", "what"), [("0.001", "none of 90 images: give a larger"), ("0.999", "all of")]
+)
+def test_a_share_that_leaves_nothing_is_refused(train, tmp_path, error_line, share, what):
+    assert train(tmp_path / "run", "--holdout", share) == 1
+    assert f"--holdout {share} holds back {what}" in error_line()
+    assert not files(tmp_path)
+
+
+WARM_UP = """
+import gc, sys
+import fastmlp.cli.train as module
+from fastmlp.cli.main import main
+from fastmlp.kernels.core.jit import Entry
+
+def variants():
+    return {(e.__name__, s) for e in gc.get_objects() if type(e) is Entry for s in e.dispatcher.overloads}
+
+warm_up, ready = module._load_kernels, set()
+def load_kernels(*arguments):
+    assert not variants()
+    warm_up(*arguments)
+    ready.update(variants())
+module._load_kernels = load_kernels
+assert main(sys.argv[1:]) == 0
+assert ready and variants() == ready, variants() - ready
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
     [
-        (("--optimizer", "adam", "--momentum", "0.9"), "--momentum goes with --optimizer sgd"),
-        (("--momentum", "1"), "found '1', expected a number from 0 to below 1"),
-        (("--activation", "swish"), "invalid choice: 'swish'"),
+        "",
+        "--holdout 0.2 --dropout 0.1,0.5 --activation mish --optimizer adam --ema 0.9 --label-smoothing 0.1",
     ],
 )
-def test_what_goes_together_is_said(arguments, text, train, tmp_path, capsys):
-    assert train(tmp_path / "run", *arguments) in (1, 2)
-    assert text in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
+def test_the_warm_up_compiles_all_that_the_run_needs(tmp_path, words):
+    for part, n in (("train", 90), ("t10k", 30)):
+        images, labels = make_images(n)
+        images[0] = 255  # the first image tells nothing of how many pixels are 0
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", np.where(images > 100, images, 0).astype(np.uint8))
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", labels)
+    command = ["train", "--data", tmp_path, "--out", tmp_path / "run", "--scale", "1/255", "--epochs", "2"]
+    arguments = [*map(str, command), *words.split()]
+    environ = os.environ | {"FASTMLP_SKIP_ZEROS": "auto"}
+    child = subprocess.run(
+        [sys.executable, "-c", WARM_UP, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True
+    )
+    assert child.returncode == 0, child.stderr

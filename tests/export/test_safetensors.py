@@ -22,6 +22,8 @@ CONFIG = {
     "image_shape": (2, 3),
     "class_names": ("a", "b", "ç"),
     "activations": ("tanh",),
+    "output": "logistic",
+    "dropout": (0.0, 0.5),
     "init": "glorot_uniform",
 }
 
@@ -103,10 +105,13 @@ def test_a_header_without_activations_and_init_is_of_relu_and_he_normal(tmp_path
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({}, {"activations": ["tanh"], "init": "glorot_uniform"}),
-        ({"init": "he_normal"}, {"activations": ["tanh"]}),
-        ({"activations": ["relu"]}, {"init": "glorot_uniform"}),
-        ({"activations": ["relu"], "init": "he_normal"}, {}),
+        (
+            {},
+            {"activations": ["tanh"], "dropout": [0.0, 0.5], "init": "glorot_uniform", "output": "logistic"},
+        ),
+        ({"init": "he_normal", "output": "softmax"}, {"activations": ["tanh"], "dropout": [0.0, 0.5]}),
+        ({"activations": ["relu"], "dropout": (0.0, 0.0)}, {"init": "glorot_uniform", "output": "logistic"}),
+        (DEFAULTS | {"activations": ["relu"]}, {}),
     ],
 )
 def test_a_header_says_what_is_not_the_default(tmp_path, changed, said):
@@ -114,9 +119,9 @@ def test_a_header_says_what_is_not_the_default(tmp_path, changed, said):
     write_raw(tmp_path / "all", {"format": 1, **config})  # may be said all the same
     save_model(tmp_path / "m", *load_model(tmp_path / "all"))
     header = header_of(tmp_path / "m")
-    assert {key: header[key] for key in ("activations", "init") if key in header} == said
-    expected = DEFAULTS | config | {"activations": tuple(config["activations"])}
-    assert load_model(tmp_path / "m")[0] == expected
+    assert {key: header[key] for key in ("activations", "dropout", "init", "output") if key in header} == said
+    lists = {name: tuple(config[name]) for name in ("activations", "dropout")}
+    assert load_model(tmp_path / "m")[0] == DEFAULTS | config | lists
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):

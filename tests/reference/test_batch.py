@@ -35,3 +35,18 @@ def test_layers_run_forward_and_backward():
     assert np.array_equal(db_last, last.dy.sum(axis=0))
     assert np.array_equal(dw, x.T @ dz)
     assert np.array_equal(db, dz.sum(axis=0))
+
+
+def test_what_dropout_takes_moves_nothing():
+    arena, table, x, _ = make_problem((3, 40, 2), 5)
+    first, last = views = layers(arena, table, 5)
+    load_batch(x, 1.0, np.empty(0), first.x)
+    drawn = np.array([0.0, 0.5]), 1, 2
+    forward(views, drawn)
+    gone = first.y == 0
+    assert 0.3 < gone.mean() < 0.9 and np.array_equal(first.y[~gone], 2 * first.z[~gone])
+    last.dy[...] = 1
+    (dw, db), (dw_last, _) = backward(views, drawn)
+    assert not dw_last[gone.all(axis=0)].any() and not db[gone.all(axis=0)].any()
+    assert np.array_equal(first.dy, np.where(gone, 0, 2 * (last.dy @ last.w.T)))
+    assert np.array_equal(dw, x.T @ first.dy)

@@ -31,7 +31,7 @@ def test_a_history_is_written_as_csv(tmp_path):
     History(records).to_csv(tmp_path / "h.csv")
     text = (tmp_path / "h.csv").read_text()
     assert text.splitlines()[0] == (
-        "epoch,loss,mean_loss,f1_train,f1_test,seconds,validation_loss,score_train,score_test,rate,metric"
+        "epoch,loss,mean_loss,f1_train,f1_test,seconds,validation_loss,score_train,score_test,rate"
     )
     rows = list(csv.DictReader(text.splitlines()))
     back = [
