@@ -21,18 +21,17 @@ from .core.gather import (
     shift_row,
 )
 from .core.jit import kernel
-from .core.matrix import Matrix, Transposed, address, cast, moved, offset, row_of, submatrix, transposed
+from .core.matrix import Matrix, Transposed, cast, moved, offset, row_of, submatrix, transposed
 from .core.simd import VECTOR_BYTES, convert, lanes, stack_of, two_vectors
 from .core.sparsity import BLOCK, FEATURES, SAMPLES, WORD, index_features, index_samples
 from .core.threads import barrier, thread_range
 from .core.tile import INDEXED_WIDE, WIDE, indexed_product_step, product_step
 from .dropout import draw_at, draw_of, drop_inputs, drop_rows
-from .linear import add_outer_rows, forward_rows, indexed_forward_rows, input_gradient
+from .linear import add_outer_rows, forward_rows, indexed_forward_rows, input_gradient, sum_columns
 from .losses import loss_rows
 from .optimizers import Parameters, cleared, is_plain, layer_update, part, update_rows
 
 _wide_zeros = stack_of(INDEXED_WIDE)
-_panel_of_sums = stack_of(max(INDEXED_WIDE, WIDE))
 
 
 class Batch(NamedTuple):
@@ -68,7 +67,8 @@ def load_batch(batch, thread, n_threads):
         if not ready:
             gather_row(batch.x, samples[row], scale, row_of(data, row))
             if draw.drop:
-                shift_row(row_of(data, row), batch.scaling.shift)
+                if batch.scaling.is_added:
+                    shift_row(row_of(data, row), batch.scaling.shift, layer.n_in)
                 drop_inputs(draw_at(draw, row, 0), row_of(data, row), layer.n_in, scale)
         if row < batch.next_samples.size:  # rows in random places come too late by themselves
             prefetch_row(batch.x, batch.next_samples[row])
@@ -160,7 +160,7 @@ def _first_forward_part(batch, group, part, first, n_rows, columns):
     layer, n_words, own = batch.table[0], batch.masks.shape[1], _group_memory(batch, group)
     x = submatrix(gathered(_data(batch, own), _row_indices(own, layer), batch.scaling.values), first, 0)
     w, b, z, lower = _operands(batch, 0, first, group * columns)
-    if _is_split(batch):
+    if batch.scaling.is_split:
         b = _shifted_biases(batch, w, b, min(part, first // memory.SHARE_UNIT), group * columns, columns)
     if batch.masks.size:
         indices = submatrix(memory.feature_indices(own, layer), first // SAMPLES, 0)
@@ -172,25 +172,14 @@ def _first_forward_part(batch, group, part, first, n_rows, columns):
 
 
 @kernel
-def _is_split(batch):
-    """Whether the shift of x goes its own ways, so that zeros of x can be skipped: but where x is dropped."""
-    return batch.scaling.shift.size > 0 and batch.table[0].drop == 0
-
-
-@kernel
 def _shifted_biases(batch, w, b, share, column, columns):
     """Some of the first layer's b + shift @ w, in a thread's own room."""
     layer, lowest = batch.table[0], convert(-np.inf, batch.arena[0])
+    x = Matrix(batch.scaling.shift, 0, 1)
     room = submatrix(memory.shifted_biases(batch.arena, layer, share), 0, column)
     # not a literal 1, for which the product would be compiled once more
-    forward_rows(_shift_from(batch, 0), w, b, room, np.int64(1), layer.n_in, columns, lowest)
+    forward_rows(x, w, b, room, np.int64(1), layer.n_in, columns, lowest)
     return room
-
-
-@kernel
-def _shift_from(batch, first):
-    """The shift of x's columns from one on, as a row."""
-    return Matrix(address(batch.scaling.shift, first, 0), 0, 1)
 
 
 @kernel
@@ -242,7 +231,7 @@ def step_all(batch, step, thread, n_threads):
     arena, n_rows = batch.arena, batch.samples.size
     zero, one = convert(0.0, arena[0]), convert(1.0, arena[0])
     zeros, ones = Matrix(two_vectors(zero), 0, 0), Transposed(two_vectors(one), 1, 0)
-    unshifted = False, Matrix(arena, 0, 1)
+    rest = nothing = Rest(False, arena, arena)
     for index in range(batch.table.shape[0]):
         layer = batch.table[index]
         group, part, parts = _column_group(layer, thread, n_threads)
@@ -250,22 +239,25 @@ def step_all(batch, step, thread, n_threads):
         column = group * columns
         dy = submatrix(memory.output_gradients(arena, layer), 0, column)
         first, last = thread_range(layer.n_in, part, parts)
-        if index == 0 and batch.masks.size:
-            _indexed_step(batch, step, column, columns, thread, n_threads)
-        elif first < last:
-            share = layer.column_groups + min(part, first // memory.SHARE_UNIT) * (n_threads // parts) + group
-            update, room = (
-                layer_update(step, index, 0, zero),
-                memory.gradient_room(arena, layer, share),
-            )
+        indexed = index == 0 and batch.masks.size > 0
+        share = thread if indexed else min(part, first // memory.SHARE_UNIT) * (n_threads // parts) + group
+        room = memory.gradient_room(arena, layer, layer.column_groups + share)
+        works = part < batch.masks.shape[1] if indexed else first < last
+        if index == 0 and works and batch.scaling.is_split:
+            rest = Rest(True, batch.scaling.shift, memory.behind_gradient(room, layer))
+            sum_columns(dy, rest.sums, n_rows, columns)
+        if indexed and works:
+            _indexed_step(batch, step, (room, rest), column, columns, thread, n_threads)
+        elif works:
+            update = layer_update(step, index, 0, zero)
             w = layer_weights(batch, step, index, first, column)
             if index:
                 x = submatrix(transposed(memory.inputs(arena, layer)), first, 0)
-                _step_blocks(update, w, x, dy, (last - first, columns, n_rows), zeros, room, unshifted)
+                _step_blocks(update, w, x, dy, (last - first, columns, n_rows), zeros, room, nothing)
             else:
                 x = submatrix(_gathered_columns(batch, group), first, 0)
-                shift = _is_split(batch), _shift_from(batch, first)
-                _step_blocks(update, w, x, dy, (last - first, columns, n_rows), zeros, room, shift)
+                here = _part_of(rest, first, 0)
+                _step_blocks(update, w, x, dy, (last - first, columns, n_rows), zeros, room, here)
         if part == 0:
             update, room = (
                 layer_update(step, index, 1, zero),
@@ -273,22 +265,16 @@ def step_all(batch, step, thread, n_threads):
             )
             b = layer_biases(batch, step, index, column)
             # not a literal 1, for which the product would be compiled once more
-            _step_blocks(update, b, ones, dy, (np.int64(1), columns, n_rows), zeros, room, unshifted)
+            _step_blocks(update, b, ones, dy, (np.int64(1), columns, n_rows), zeros, room, nothing)
 
 
 @kernel
-def _step_blocks(update, parameters, a, dy, shape, zeros, room, shift):
-    """Step parameters whose gradient is a @ dy; in the product itself where that is all there is to it.
-
-    `shift` is whether there is one, which the gradient has times the sums of dy besides, and its row.
-    """
-    (n_rows, n_columns, depth), (shifted, shift) = shape, shift
-    plain, width = is_plain(update) and not shifted, WIDE * lanes(room)
+def _step_blocks(update, parameters, a, dy, shape, zeros, room, rest):
+    """Step parameters whose gradient is a @ dy and the rest; in the product itself where that is all."""
+    n_rows, n_columns, depth = shape
+    plain, width = is_plain(update) and not rest.is_there, WIDE * lanes(room)
     panel, height = (n_columns, n_rows) if plain else (width, memory.GRADIENT_ROWS)
-    sums = _panel_of_sums(convert(0.0, update.rate))
     for column in range(0, n_columns, panel):
-        if shifted:
-            _sum_columns(submatrix(dy, 0, column), sums, min(panel, n_columns - column), depth, zeros)
         for row in range(0, n_rows, height):
             here, rows, columns = part(parameters, row, column), min(height, n_rows - row), n_columns - column
             target, scalar = here.w, update.rate
@@ -297,19 +283,30 @@ def _step_blocks(update, parameters, a, dy, shape, zeros, room, shift):
                 target, scalar = cleared(Matrix(room, panel, 1), rows, columns), convert(-1.0, update.rate)
             a_now, dy_now = submatrix(a, row, 0), submatrix(dy, 0, column)
             product_step(a_now, dy_now, target, rows, columns, depth, zeros, scalar)
-            if shifted:
-                add_outer_rows(target, submatrix(shift, 0, row), sums, rows, columns)
             if not plain:
-                update_rows(update, here, target, rows, columns)
+                _update_block(update, here, target, _part_of(rest, row, column), rows, columns)
+
+
+class Rest(NamedTuple):
+    """What a weight gradient has besides a product: outer(shift, sums of dy), where inputs are shifted."""
+
+    is_there: bool
+    shift: Any
+    sums: Any
 
 
 @kernel
-def _sum_columns(dy, sums, n_columns, n_rows, zeros):
-    """Write the sums of some columns of dy, in the order of db."""
-    minus_one = convert(-1.0, sums[0])
-    ones = Transposed(two_vectors(-minus_one), 1, 0)
-    target = cleared(Matrix(sums, 0, 1), np.int64(1), n_columns)
-    product_step(ones, dy, target, np.int64(1), n_columns, n_rows, zeros, minus_one)
+def _part_of(rest, row, column):
+    """What is left of it from (row, column) on."""
+    return Rest(rest.is_there, offset(rest.shift, row), offset(rest.sums, column))
+
+
+@kernel
+def _update_block(update, parameters, dw, rest, n_rows, n_columns):
+    """Step a block of parameters, once its gradient is complete."""
+    if rest.is_there:
+        add_outer_rows(dw, rest.shift, rest.sums, n_rows, n_columns)
+    update_rows(update, parameters, dw, n_rows, n_columns)
 
 
 @kernel
@@ -320,38 +317,33 @@ def _gathered_columns(batch, group):
 
 
 @kernel
-def _indexed_step(batch, step, column, columns, thread, n_threads):
+def _indexed_step(batch, step, own_room, column, columns, thread, n_threads):
     """Some columns of the first layer's weights, over the samples live in each group of features."""
     layer, n_words = batch.table[0], batch.masks.shape[1]
     group, part, parts = _column_group(layer, thread, n_threads)
     x, own = _gathered_columns(batch, group), _group_memory(batch, group)
     zero = convert(0.0, batch.arena[0])
     zeros, panel = Matrix(_wide_zeros(zero), 0, 0), INDEXED_WIDE * lanes(batch.arena)
-    update, shifted, sums = layer_update(step, 0, 0, zero), _is_split(batch), _panel_of_sums(zero)
-    plain = is_plain(update) and not shifted
-    room = memory.gradient_room(batch.arena, layer, layer.column_groups + thread)
+    update, (room, rest) = layer_update(step, 0, 0, zero), own_room
+    plain = is_plain(update) and not rest.is_there
     # panels outside, so that a panel of dy stays in the L1 cache
     for here in range(column, column + columns, panel):
         dy = submatrix(memory.output_gradients(batch.arena, layer), 0, here)
-        n_columns = min(panel, column + columns - here)
-        if shifted:
-            _sum_columns(dy, sums, n_columns, batch.samples.size, zeros)
         # words are dealt in turn, since features in the middle of an image are live more often
         for word in range(part, n_words, parts):
             first = word * WORD
             indices = submatrix(memory.sample_indices(own, layer), first // FEATURES, 0)
             w = layer_weights(batch, step, 0, first, here)
-            n_rows = min(WORD, layer.n_in - first)
+            n_rows, n_columns = min(WORD, layer.n_in - first), min(panel, column + columns - here)
             target, scalar = w.w, update.rate
             if not plain:
                 target, scalar = cleared(Matrix(room, panel, 1), n_rows, n_columns), convert(-1.0, zero)
             indexed_product_step(
                 submatrix(x, first, 0), dy, target, n_rows, n_columns, indices, zeros, scalar
             )
-            if shifted:
-                add_outer_rows(target, _shift_from(batch, first), sums, n_rows, n_columns)
             if not plain:
-                update_rows(update, w, target, n_rows, n_columns)
+                rest_here = _part_of(rest, first, here - column)
+                _update_block(update, w, target, rest_here, n_rows, n_columns)
 
 
 @kernel

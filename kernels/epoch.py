@@ -108,7 +108,8 @@ def _train_epoch(
     first, second, average = _kept_rows(arena, state, settings)
     # bytes that dropout keeps stand for more
     fill_values(values, scale, draw_of(0, 0, table[0].drop, scale).factor)
-    scaling = Scaling(scale, values, shift)
+    shifted, dropped = shift.size > 0, table[0].drop > 0
+    scaling = Scaling(scale, values, address(shift, 0, 0), shifted and not dropped, shifted and dropped)
     began, quickest, taken = threads.cycles(), threads.BROKEN, settings[0].steps
     for batch in range(losses.size):
         if thread == 0:

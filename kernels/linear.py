@@ -9,7 +9,7 @@ from .core import threads
 from .core.jit import entry, kernel
 from .core.matrix import Matrix, Transposed, address, aligned, offset, row_of, rows_of, submatrix, transposed
 from .core.memory import ACTIVATIONS, LINE, PANEL_ROWS
-from .core.simd import convert, fma, lanes, load, splat, store, two_vectors
+from .core.simd import add, convert, fma, lanes, load, splat, store, two_vectors
 from .core.sparsity import BLOCK_ROW
 from .core.tile import indexed_product, product, transpose_block
 from .dropout import draw_at, draw_of, drop_rows
@@ -192,8 +192,8 @@ def _linear_backward(x, w, saved, dy, dx, dw, db, panels, kind, sync, thread, n_
 @entry("dw")
 def _add_outer(dw, shift, db, sync, thread, n_threads):
     first, last = threads.thread_range(dw.shape[0], thread, n_threads)
-    row = Matrix(address(shift, first, 0), 0, 1)
-    add_outer_rows(rows_of(dw, first), row, address(db, 0, 0), last - first, dw.shape[1])
+    numbers, sums = address(shift, first, 0), address(db, 0, 0)
+    add_outer_rows(rows_of(dw, first), numbers, sums, last - first, dw.shape[1])
 
 
 # --- the bodies, which an epoch calls too ----------------------------------------------------------------
@@ -250,10 +250,21 @@ def input_gradient(w, dy, dx, below, panel, shape):
 
 @kernel
 def add_outer_rows(dw, shift, db, n_rows, n_columns):
-    """Rows of dw = dw + outer(shift, db), of which shift is a row."""
+    """Rows of dw = dw + outer(shift, db)."""
     width = lanes(db)
     for row in range(n_rows):
-        factor, here = splat(shift.pointer[row]), row_of(dw, row)
+        factor, here = splat(shift[row]), row_of(dw, row)
         for column in range(0, n_columns, width):
             left, there = n_columns - column, offset(here, column)
             store(fma(factor, load(offset(db, column), left), load(there, left)), there, left)
+
+
+@kernel
+def sum_columns(dy, db, n_rows, n_columns):
+    """Some of db, each the sum of a column of dy, in the order of `linear_backward`."""
+    width = lanes(db)
+    for column in range(0, n_columns, width):
+        left, total = n_columns - column, splat(convert(0.0, db[0]))
+        for row in range(n_rows):
+            total = add(total, load(offset(row_of(dy, row), column), left))
+        store(total, offset(db, column), left)

@@ -17,11 +17,16 @@ byte_values = stack_of(N_BYTES * 8 // VECTOR_BYTES)
 
 
 class Scaling(NamedTuple):
-    """What a number of a data set comes to: times the scale, plus the shift of its column."""
+    """What a number of a data set comes to: times the scale, plus the shift of its column.
+
+    The shift is split off, so that zeros can be skipped, but where inputs are dropped.
+    """
 
     scale: Any
     values: Any  # of bytes, in all columns alike
-    shift: Any  # a number a column; empty for none
+    shift: Any  # pointer to a number a column
+    is_split: bool
+    is_added: bool
 
 
 @intrinsic
@@ -86,9 +91,9 @@ def gather_row(x, sample, scale, target):
 
 
 @kernel
-def shift_row(row, shift):
+def shift_row(row, shift, n):
     """Add a number to each of a row of floats, in place."""
-    for j in range(shift.size):
+    for j in range(n):
         row[j] = convert(row[j] + shift[j], row[0])
 
 

@@ -70,7 +70,8 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
         shifted                                room for the first layer's biases where the input is shifted, a
                                                row of y_row for each thread
         gradients, gradients_size              room for a block of a weight gradient, one for each thread and
-                                               layer, since threads are not in the same layer at once
+                                               layer, since threads are not in the same layer at once;
+                                               behind a block y_row more in the first, if centered
         All but widths, activation, output, drop and column_groups are offsets in the arena and, `_row` and
         such, distances.
     size : elements of the arena, which must start on a 64-byte boundary
@@ -128,6 +129,7 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
     table["panel_size"] = 2 * unit * min(PANEL_ROWS, max(map(row_of, sizes[2:]), default=0))
     table["panels"] = take(min(-(-batch_size // SHARE_UNIT), MOST_THREADS) * first["panel_size"])
     table["gradients_size"] = GRADIENT_ROWS * GRADIENT_VECTORS * unit
+    table["gradients_size"][0] += first["y_row"] if centered else 0
     for layer in table:
         # of biases first, one a group of columns: another thread may have the weights of the same rows
         shares = -(-int(layer["n_in"]) // SHARE_UNIT) * layer["column_groups"]
@@ -185,6 +187,12 @@ def output_gradients(memory, layer):
 def gradient_room(memory, layer, share):
     """Pointer to room for a block of a weight gradient."""
     return offset(memory, layer.gradients + share * layer.gradients_size)
+
+
+@kernel
+def behind_gradient(room, layer):
+    """Pointer to room for sums of dy, in that of a centered first layer."""
+    return offset(room, layer.gradients_size - layer.y_row)
 
 
 @kernel

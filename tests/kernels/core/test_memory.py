@@ -48,9 +48,10 @@ def test_a_centered_plan_has_room_for_biases_of_every_thread_and_nothing_else_mo
     plain, size = kernels.plan(sizes, batch, dtype)
     table, centered_size = kernels.plan(sizes, batch, dtype, centered=True)
     rooms = min(-(-batch // memory.SHARE_UNIT), memory.MOST_THREADS) * table["y_row"][0]
-    assert centered_size - size == rooms and set(table["shifted"]) == {
-        plain["losses"][0] + _losses(batch, dtype)
-    }
+    groups = table["column_groups"][0]
+    sums = groups + min(-(-sizes[0] // memory.SHARE_UNIT) * groups, memory.MOST_THREADS)
+    assert centered_size - size == rooms + sums * table["y_row"][0]
+    assert set(table["shifted"]) == {plain["losses"][0] + _losses(batch, dtype)}
     assert table["y"][0] == table["shifted"][0] + rooms
     assert np.all(table["shifted"] * np.dtype(dtype).itemsize % 64 == 0)
     parameters = ["n_in", "n_out", "w", "w_row", "b", "x"]
