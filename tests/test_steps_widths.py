@@ -9,6 +9,7 @@ import numpy as np
 from trees import python
 
 from fastmlp import MLP, SGD, Adam, DataLoader, fit
+from fastmlp.config import OUTPUTS
 from fastmlp.kernels.core import machine
 
 N, BATCH = 100, 24  # the last batch has 4 samples
@@ -47,6 +48,23 @@ def digest(sizes, optimizer, ema, activation, dtype, density):
     return found.hexdigest()
 
 
+def digest_of_output(output, density):
+    """The same of another output, with weights of rows, smoothed labels and dropout."""
+    sizes = SIZES[1]
+    rng = np.random.default_rng(0)
+    X = (rng.integers(1, 256, (N, sizes[0])) * (rng.random((N, sizes[0])) < density)).astype(np.uint8)
+    y = rng.integers(sizes[-1], size=N) if output == "softmax" else rng.integers(2, size=(N, sizes[-1]))
+    given = {"sample_weight": rng.integers(4, size=N) / 3, "batch_size": BATCH, "seed": 0}
+    given["label_smoothing"] = 0.1 if output in ("softmax", "logistic") else 0.0
+    model = MLP(sizes, activation="silu", output=output, dropout=(0.25, 0.5), scale=1 / 255, seed=1)
+    history = fit(model, X, y, epochs=2, lr=0.001, validation_data=(X, y), progress=False, **given)
+    losses = np.array([(record.loss, record.validation_loss) for record in history])
+    found = hashlib.sha256(losses.tobytes())
+    for array in [*model.get_weights(), model.logits(X)]:
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
 def digests():
     """Of every case, by its name, in the vectors of this process."""
     found = {"width": machine.vector_bytes()}
@@ -54,6 +72,8 @@ def digests():
     for sizes, name, activation, dtype, data in choices:
         case = f"{sizes} {name} {activation} {dtype} {data}"
         found[case] = digest(sizes, *OPTIMIZERS[name], activation, dtype, DENSITIES[data])
+    for output, data in itertools.product(OUTPUTS, DENSITIES):
+        found[f"{output} {data}"] = digest_of_output(output, DENSITIES[data])
     return found
 
 
