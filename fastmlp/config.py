@@ -4,11 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmlp.kernels.core.memory import ACTIVATIONS, KEEP_Z, OUTPUTS  # noqa: F401
+
 from .ops import Operations
 
-ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
-KEEP_Z = ("silu", "gelu", "mish")  # whose derivative needs what they are applied to
-OUTPUTS = ("softmax", "logistic", "identity", "exp")
 # what models have of which nothing is said, as in files and pickles older than the choice
 DEFAULTS = {
     "activations": "relu",

@@ -16,7 +16,7 @@ from .export import safetensors
 from .inference import Inference
 from .init import initial_weights
 from .ops import Operations
-from .optimizers import SGD, Adam
+from .optimizers import SGD, Optimizer
 from .parameters import Layer
 from .steps import family_of, rate_factors, settings_of, steps_in, take_losses, take_step, weighted_mean
 
@@ -184,7 +184,7 @@ class MLP(Inference):
                 self._ops.add_outer(dw, self._shift, db)
             self._forward_rows, self._gradient_rows = 0, self._forward_rows
 
-    def step(self, optimizer: SGD | Adam | float, total_steps: int | None = None) -> None:
+    def step(self, optimizer: Optimizer | float, total_steps: int | None = None) -> None:
         """Move every parameter against its gradient; none where the weights of its rows summed to 0.
 
         Parameters
@@ -199,7 +199,7 @@ class MLP(Inference):
         ValueError
             The optimizer does not fit the model, or a rate is not finite or below 0 in the model's dtype.
         """
-        if not isinstance(optimizer, SGD | Adam):
+        if not isinstance(optimizer, Optimizer):
             optimizer = SGD(float(checks.check_rates(optimizer, 1, 0.0, self.dtype)[0, 0]))
         checks.check_optimizer(optimizer, len(self.sizes) - 1, None, self.dtype)
         with self._alone():
@@ -221,7 +221,7 @@ class MLP(Inference):
         order: NDArray[np.int64],
         rates: ArrayLike,
         losses: NDArray[Any],
-        optimizer: SGD | Adam = _PLAIN,
+        optimizer: Optimizer = _PLAIN,
         *,
         ema: float | None = None,
         label_smoothing: float = 0.0,

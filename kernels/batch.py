@@ -29,7 +29,7 @@ from .core.tile import INDEXED_WIDE, WIDE, indexed_product_step, product_step
 from .dropout import draw_at, draw_of, drop_inputs, drop_rows
 from .linear import add_outer_rows, forward_rows, indexed_forward_rows, input_gradient, sum_columns
 from .losses import loss_rows
-from .optimizers import Parameters, cleared, is_plain, layer_update, part, update_rows
+from .optimizers import Parameters, cleared, expect_rows, is_plain, layer_update, part, update_rows
 
 _wide_zeros = stack_of(INDEXED_WIDE)
 
@@ -280,6 +280,7 @@ def _step_blocks(update, parameters, a, dy, shape, zeros, room, rest):
             target, scalar = here.w, update.rate
             if not plain:
                 columns = min(panel, columns)
+                expect_rows(update, here, rows, columns)
                 target, scalar = cleared(Matrix(room, panel, 1), rows, columns), convert(-1.0, update.rate)
             a_now, dy_now = submatrix(a, row, 0), submatrix(dy, 0, column)
             product_step(a_now, dy_now, target, rows, columns, depth, zeros, scalar)
@@ -337,6 +338,7 @@ def _indexed_step(batch, step, own_room, column, columns, thread, n_threads):
             n_rows, n_columns = min(WORD, layer.n_in - first), min(panel, column + columns - here)
             target, scalar = w.w, update.rate
             if not plain:
+                expect_rows(update, w, n_rows, n_columns)
                 target, scalar = cleared(Matrix(room, panel, 1), n_rows, n_columns), convert(-1.0, zero)
             indexed_product_step(
                 submatrix(x, first, 0), dy, target, n_rows, n_columns, indices, zeros, scalar

@@ -7,7 +7,7 @@ import numpy as np
 from .core import threads
 from .core.jit import entry, kernel
 from .core.matrix import address, offset, row_of, rows_of, submatrix
-from .core.simd import add, convert, div, fma, lanes, load, mul, splat, sqrt, store, sub
+from .core.simd import add, convert, div, fma, lanes, load, mul, prefetch_to_write, splat, sqrt, store, sub
 
 KINDS = "sgd", "momentum", "nesterov", "adam"
 SGD, MOMENTUM, NESTEROV, ADAM = range(len(KINDS))  # the number of a kind is its place there
@@ -218,6 +218,25 @@ def cleared(a, n_rows, n_columns):
         for column in range(0, n_columns, width):
             store(splat(convert(0.0, a.pointer[0])), offset(row_of(a, row), column), n_columns - column)
     return a
+
+
+@kernel
+def expect_rows(update, parameters, n_rows, n_columns):
+    """Have parameters on their way that are going to be stepped.
+
+    Lines beside those that another thread reads may have gone to its cache with them, and writing to a line
+    that is not this thread's alone would wait for it.
+    """
+    width = lanes(parameters.w.pointer)
+    for row in range(n_rows):
+        for column in range(0, n_columns, width):
+            prefetch_to_write(row_of(parameters.w, row), column)
+            if update.kind != SGD:
+                prefetch_to_write(row_of(parameters.first, row), column)
+            if update.kind == ADAM:
+                prefetch_to_write(row_of(parameters.second, row), column)
+            if update.ema > 0:
+                prefetch_to_write(row_of(parameters.average, row), column)
 
 
 @kernel

@@ -120,6 +120,7 @@ def _parse(path: str | os.PathLike, header: Any) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: found metadata that is no JSON ({error}), expected it") from error
     _require(isinstance(config, dict), path, f"metadata {config}", "a configuration")
+    _require("checkpoint" not in config, path, "a checkpoint", "a model, as fit's resume makes of it")
     found = config.pop("format", None)
     _require(found == FORMAT, path, f"format {found}", f"format {FORMAT}: update fastmlp?")
     found, expected = f"configuration of {sorted(config)}", f"{sorted(_RULES)}"

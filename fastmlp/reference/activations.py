@@ -6,8 +6,8 @@ import numpy as np
 
 from .quiet import quiet
 
-# the last three have their derivative from z, the others from y
 ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
+KEEP_Z = ("silu", "gelu", "mish")  # have their derivative from z, the others from y
 LEAK = 0.01
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 FAR = 1000  # beyond it a gate is 0 or 1; infinity times 0 would be NaN

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .activations import KEEP_Z
 from .dropout import dropout
 from .linear import (
     linear_activation_backward,
@@ -32,7 +33,7 @@ def forward(layers, drawn):
         if i == len(layers) - 1:
             break
         linear_activation_forward(layer.x, layer.w, layer.b, layer.activation, layer.z, layer.y)
-        if layer.activation not in ("silu", "gelu", "mish"):
+        if layer.activation not in KEEP_Z:
             layer.z[...] = layer.y
     linear_forward(layers[-1].x, layers[-1].w, layers[-1].b, layers[-1].y)
 

@@ -51,6 +51,6 @@ def linear_activation_forward(x, w, b, activation, z, y):
 @quiet
 def linear_activation_backward(x, w, y, z, dy, activation, dx, dw, db):
     """dz = dy * activation'(z), in place of dy;  dx, dw, db = as `linear_backward` has them for dz."""
-    saved = z if activation in ("silu", "gelu", "mish") else y
+    saved = z if activation in activations.KEEP_Z else y
     dy[...] = activations.activation_gradient(activation, saved, dy)
     linear_backward(x, w, dy, dx, dw, db)

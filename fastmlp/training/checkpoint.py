@@ -18,7 +18,7 @@ from fastmlp import schedules
 from fastmlp.data import DataLoader
 from fastmlp.export.safetensors import open_file, read_header, write_file
 from fastmlp.model import MLP
-from fastmlp.optimizers import SGD, Adam
+from fastmlp.optimizers import Optimizer
 
 from .history import History, Record
 from .stopping import EarlyStopping, Watch
@@ -149,7 +149,7 @@ def resume_run(
     return Run(history, found["first"], found["ended"])
 
 
-def needs_total(optimizer: SGD | Adam) -> bool:
+def needs_total(optimizer: Optimizer) -> bool:
     """Whether rates depend on the length of the run."""
     lr = optimizer.lr
     if isinstance(lr, schedules.Schedule):
@@ -164,7 +164,7 @@ def describe_run(
     model: MLP,
     loader: DataLoader,
     test: DataLoader | None,
-    optimizer: SGD | Adam,
+    optimizer: Optimizer,
     early_stopping: EarlyStopping | None,
     epochs: int,
     **options: Any,
@@ -199,8 +199,8 @@ def _seed_of_orders(loader: DataLoader) -> tuple[int, ...] | None:
     return tuple(seed) if loader.shuffle and seed is not None else None
 
 
-def _describe_optimizer(optimizer: SGD | Adam) -> dict[str, Any]:
-    values, lr = {field.name: getattr(optimizer, field.name) for field in fields(optimizer)}, optimizer.lr
+def _describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
+    values, lr = dict(vars(optimizer)), optimizer.lr
     if isinstance(lr, schedules.Schedule):
         values["lr"] = asdict(lr)
     elif callable(lr):  # of a function only the name is known

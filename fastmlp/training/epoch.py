@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import schedules
 from fastmlp.data import DataLoader, Seed, class_weights, epoch_order, prepare_weights
 from fastmlp.model import MLP
-from fastmlp.optimizers import SGD, Adam, Rate
+from fastmlp.optimizers import SGD, Optimizer, Rate
 
 UNSET: Any = object()  # so that an argument that a DataLoader already has cannot be given twice unnoticed
 
@@ -22,7 +22,7 @@ def train_epoch(
     shuffle: bool = UNSET,
     seed: Seed = UNSET,
     *,
-    optimizer: SGD | Adam | None = None,
+    optimizer: Optimizer | None = None,
     sample_weight: ArrayLike | None = UNSET,
     label_smoothing: float = 0.0,
     ema: float | None = None,
@@ -69,13 +69,13 @@ def train_epoch(
     return total(losses)
 
 
-def choose_optimizer(lr: Rate | None, optimizer: SGD | Adam | None) -> SGD | Adam:
+def choose_optimizer(lr: Rate | None, optimizer: Optimizer | None) -> Optimizer:
     """Give the optimizer, or plain gradient descent at the rate lr, 1e-3 where nothing is given."""
     if optimizer is None:
         return SGD(1e-3 if lr is None else lr)
     if lr is not None:
         raise ValueError("lr cannot be given with an optimizer, which has its own")
-    if not isinstance(optimizer, SGD | Adam):
+    if not isinstance(optimizer, Optimizer):
         raise ValueError(f"optimizer is {optimizer!r}, expected fastmlp.SGD(…) or fastmlp.Adam(…)")
     return optimizer
 

@@ -15,7 +15,7 @@ from fastmlp.checks import check_smoothing
 from fastmlp.data import DataLoader, Seed
 from fastmlp.metrics import METRICS, evaluate
 from fastmlp.model import MLP
-from fastmlp.optimizers import SGD, Adam, Rate
+from fastmlp.optimizers import Optimizer, Rate
 
 from .checkpoint import Checkpoint, Writer, as_checkpoint, begin_run, describe_run, needs_total, resume_run
 from .epoch import UNSET, choose_optimizer, make_loader, total
@@ -31,7 +31,7 @@ def fit(
     *,
     epochs: int = 20,
     lr: Rate | None = None,
-    optimizer: SGD | Adam | None = None,
+    optimizer: Optimizer | None = None,
     batch_size: int = UNSET,
     shuffle: bool = UNSET,
     seed: Seed = UNSET,

@@ -11,8 +11,9 @@ from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
 _FIELDS = """n_in n_out w w_row b x x_row y y_row dy column_groups group_stride losses panels panel_size
     gradients gradients_size activation z output drop
     shifted row_indices feature_indices feature_indices_row sample_indices sample_indices_row"""
-# Of hidden layers, by their number in a record; from `silu` on the derivative needs z, which is kept for it.
+# Of hidden layers, by their number in a record.
 ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
+KEEP_Z = ("silu", "gelu", "mish")  # whose derivative needs z, which is kept for it
 # Of the last layer, each with its loss, by their number in its record.
 OUTPUTS = ("softmax", "logistic", "identity", "exp")
 LAYER = np.dtype([(name, np.int64) for name in _FIELDS.split()])
@@ -123,7 +124,7 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
     drops = [*table["drop"][1:], 0]
     for layer, dropped in zip(table, drops, strict=True):
         layer["y"], layer["dy"] = take(batch_size * layer["y_row"]), take(batch_size * layer["y_row"])
-        keeps_z = layer["activation"] >= ACTIVATIONS.index("silu") or dropped
+        keeps_z = ACTIVATIONS[layer["activation"]] in KEEP_Z or dropped
         layer["z"] = take(batch_size * layer["y_row"]) if keeps_z else layer["y"]
     table["x"][1:] = table["y"][:-1]
     table["panel_size"] = 2 * unit * min(PANEL_ROWS, max(map(row_of, sizes[2:]), default=0))

@@ -48,6 +48,17 @@ def prefetch(typingctx, pointer, n):
 
 
 @intrinsic
+def prefetch_to_write(typingctx, pointer, n):
+    """Have the cache line n elements further on under way to the L1 cache, to be written."""
+
+    def generate(context, builder, signature, args):
+        emit_prefetch(builder, builder.gep(args[0], [args[1]]), "write")
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.intp), generate
+
+
+@intrinsic
 def lanes(typingctx, pointer):
     """Lanes of a vector of what `pointer` points to."""
     n = VECTOR_BYTES * 8 // pointer.dtype.bitwidth

@@ -152,3 +152,9 @@ def test_a_callback_finds_its_epoch_in_the_file(path):
     every = Checkpoint(path, seconds=0)
     train(make_model(), "sgd", 3, checkpoint=every, callbacks=[lambda _: seen.append(n_epochs_in(path))])
     assert seen == [1, 2, 3] and [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_checkpoint_is_not_taken_for_a_model(path):
+    cut(make_model(), "sgd", path, 2)
+    with pytest.raises(ValueError, match="run.safetensors: found a checkpoint, expected a model"):
+        MLP.load(path)

@@ -144,7 +144,7 @@ def both(kind, z, y, dy):
 found = hashlib.sha256()
 for dtype in (np.float32, np.float64):
     z = 4 * np.random.default_rng(0).standard_normal((30, 37)).astype(dtype)
-    for kind in range(9):
+    for kind in range(len(activations.ACTIVATIONS)):
         y, dy = np.empty_like(z), np.ones_like(z)
         both(kind, z, y, dy)
         found.update(y.tobytes() + dy.tobytes())
