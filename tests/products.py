@@ -2,13 +2,13 @@
 
 from fastmlp.kernels.core import matrix
 from fastmlp.kernels.core.gather import gathered, gathered_transposed
-from fastmlp.kernels.core.jit import kernel
+from fastmlp.kernels.core.jit import callable_kernel
 
 
 def kernel_of(product):
     """Compile c = epilogue of a @ b + start."""
 
-    @kernel
+    @callable_kernel
     def call(a, b, start, c, scalar):
         rows, columns = c.shape
         prologue = matrix.Matrix(matrix.address(start, 0, 0), 0, 1)
@@ -22,7 +22,7 @@ def gathering_kernel_of(product, transposed):
     """Compile c = epilogue of a[indices] @ b, or of a[indices].T @ b; bytes of a stand for values."""
     gather = gathered_transposed if transposed else gathered
 
-    @kernel
+    @callable_kernel
     def call(a, indices, values, b, start, c, scalar):
         rows, columns = c.shape
         a_now = gather(matrix.rows_of(a, 0), matrix.address(indices, 0, 0), matrix.address(values, 0, 0))

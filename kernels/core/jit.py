@@ -148,8 +148,16 @@ class _Cache(caching.FunctionCache):
 
 
 def kernel(body):
-    """Compile a function of the lower floor at its first call, to be called by other kernels."""
-    return numba.njit(**OPTIONS)(body)
+    """Compile a function of the lower floor at its first call, to be called by other kernels alone.
+
+    Without the wrappers for Python and for C, which would take a third of the time of compiling.
+    """
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(body)
+
+
+def callable_kernel(body):
+    """Compile a function at its first call, which may come from Python too."""
+    return numba.njit(no_cfunc_wrapper=True, **OPTIONS)(body)
 
 
 class Entry:
@@ -161,7 +169,7 @@ class Entry:
 
     def __init__(self, body, outputs):
         functools.update_wrapper(self, body)
-        self.dispatcher = kernel(body)
+        self.dispatcher = callable_kernel(body)
         self._outputs = outputs
         self._names = body.__code__.co_varnames[: body.__code__.co_argcount]
         self._compiling = threading.Lock()
@@ -188,7 +196,7 @@ class Entry:
             signature = tuple(self._normal_type(*pair) for pair in zip(self._names, args, strict=True))
             if signature not in self.dispatcher.overloads:  # int and np.int64 have one variant
                 # on a dispatcher of its own, for other threads may be calling the one that everybody calls
-                compiler = kernel(self.dispatcher.py_func)
+                compiler = callable_kernel(self.dispatcher.py_func)
                 if code_folder() is not None:
                     compiler._cache = _Cache(compiler.py_func, signature)
                 compiler.compile(signature)

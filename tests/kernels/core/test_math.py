@@ -9,7 +9,7 @@ import pytest
 from bounds import unit
 
 from fastmlp.kernels.core import math, matrix, simd
-from fastmlp.kernels.core.jit import kernel
+from fastmlp.kernels.core.jit import callable_kernel
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -17,7 +17,7 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def over(function):
     """The function of vectors, over an array of one dimension."""
 
-    @kernel
+    @callable_kernel
     def loop(x, y):
         start, target = matrix.address(x, 0, 0), matrix.address(y, 0, 0)
         for i in range(0, x.size, simd.lanes(start)):
@@ -195,7 +195,7 @@ def test_exp_of_the_edges(dtype):
     assert 0 < got[8] < 2 * np.exp(0.999 * lowest)
 
 
-@kernel
+@callable_kernel
 def _log(x, y):
     for i in range(x.size):
         y[i] = math.log(x[i])

@@ -5,10 +5,10 @@ from bounds import framed
 
 from fastmlp.kernels.core import matrix
 from fastmlp.kernels.core.gather import gathered, gathered_transposed
-from fastmlp.kernels.core.jit import kernel
+from fastmlp.kernels.core.jit import callable_kernel
 
 
-@kernel
+@callable_kernel
 def _elements(a, row_indices):
     """The element (1, 2) of a, its transpose, its gathered rows and their transpose, by a submatrix."""
     whole, values = matrix.rows_of(a, 0), matrix.address(a, 0, 0)

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from fastmlp.kernels.core.jit import kernel
+from fastmlp.kernels.core.jit import callable_kernel
 from fastmlp.kernels.core.random import next_key
 
 
 def test_keys_are_those_of_split_mix_64():
-    @kernel
+    @callable_kernel
     def keys(seed, n):
         found = np.empty(n, np.int64)
         for i in range(n):

@@ -5,7 +5,7 @@ import pytest
 from bounds import assert_margins_untouched, framed, framed_output, unit
 
 from fastmlp.kernels.core import matrix, simd
-from fastmlp.kernels.core.jit import kernel
+from fastmlp.kernels.core.jit import callable_kernel
 
 SIDES = pytest.mark.parametrize(
     ("dtype", "side"),
@@ -14,7 +14,7 @@ SIDES = pytest.mark.parametrize(
 )
 
 
-@kernel
+@callable_kernel
 def _primitives(a, b, count, out):
     place = [matrix.address(a, 0, 0), matrix.address(b, 0, 0)]
     va, vb = simd.load(place[0], count), simd.load(place[1], count)

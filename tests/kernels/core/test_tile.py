@@ -6,7 +6,7 @@ from bounds import assert_margins_untouched, framed, framed_output, fused_chain
 from products import gathering_kernel_of, kernel_of
 
 from fastmlp.kernels.core import matrix, simd, tile
-from fastmlp.kernels.core.jit import kernel
+from fastmlp.kernels.core.jit import callable_kernel
 
 SIDES = pytest.mark.parametrize(
     ("dtype", "side"),
@@ -15,7 +15,7 @@ SIDES = pytest.mark.parametrize(
 )
 
 
-@kernel
+@callable_kernel
 def _transpose(source, rows, columns, target):
     tile.transpose_block(matrix.rows_of(source, 0), rows, columns, matrix.rows_of(target, 0))
 
