@@ -74,7 +74,10 @@ def load_batch(batch, thread, n_threads):
             prefetch_row(batch.x, batch.next_samples[row])
             if masks.size:
                 prefetch_row(masks, batch.next_samples[row])
-            prefetch_row(batch.targets.labels, batch.next_samples[row])
+            if batch.targets.label_rows.size:
+                prefetch_row(batch.targets.label_rows, batch.next_samples[row])
+            else:
+                prefetch_row(batch.targets.labels, batch.next_samples[row])
     if masks.size:
         features = submatrix(memory.feature_indices(own, layer), first // SAMPLES, 0)
         index_features(masks, samples, first, last, features)

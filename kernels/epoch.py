@@ -8,7 +8,7 @@ from .core.gather import Scaling, byte_values, fill_values
 from .core.jit import entry, kernel
 from .core.matrix import address, cast, offset
 from .dropout import draw_of, step_key
-from .losses import mean_loss, targets_of
+from .losses import mean_loss, split_labels, targets_of
 from .optimizers import Step
 
 # Stalls after which an epoch on the default number of threads goes on as one: others want its processors.
@@ -74,7 +74,10 @@ def train_epoch(
     """
     elastic = machine.explicit_threads() is None
     n_threads = threads.thread_count(batch_size * int(table[0]["x"]), threads.BATCH_WORK)
-    data, numbers = (x, labels, weights, order, batch_size), (settings, rates, factors, scale, shift)
+    data, numbers = (
+        (x, *split_labels(labels), weights, order, batch_size),
+        (settings, rates, factors, scale, shift),
+    )
     args = arena, table, state, *data, *numbers, masks, stop, losses, elastic
     return threads.parallel_epoch(_train_epoch, n_threads, stop, *args)
 
@@ -86,6 +89,7 @@ def _train_epoch(
     state,
     x,
     labels,
+    label_rows,
     weights,
     order,
     batch_size,
@@ -134,7 +138,7 @@ def _train_epoch(
             order[begin : begin + rows],
             order[begin + batch_size : begin + batch_size + rows],
         )
-        targets = targets_of(labels, weights, samples, rows, settings[0].smoothing)
+        targets = targets_of((labels, label_rows), weights, samples, rows, settings[0].smoothing)
         key = step_key(settings[0].seed, settings[0].all_steps + taken - settings[0].steps)
         data = Batch(memory, table, x, targets, masks, scaling, samples, next_samples, key)
         load_batch(data, thread, n_threads)

@@ -30,7 +30,7 @@ from .core.simd import (
 # the number of an output is its place in OUTPUTS
 SOFTMAX, LOGISTIC, IDENTITY, EXP = range(len(OUTPUTS))
 
-_NO_WEIGHTS = np.empty(0)
+_NO_WEIGHTS, _NO_LABELS, _NO_ROWS = np.empty(0), np.empty(0, np.int64), np.empty((0, 0))
 _TINY = float(np.finfo(np.float64).tiny)  # below it y log y is nothing, and log takes no such y
 _one_vector = stack_of(1)
 
@@ -123,14 +123,20 @@ def poisson_deviance(z, targets, dz, losses, weights=None):
 def _call(output, z, labels, dz, losses, weights, smoothing):
     of_rows, samples = _NO_WEIGHTS if weights is None else weights, np.arange(len(z))
     n_threads = threads.thread_count(32 * z.size)
-    threads.parallel(_losses, n_threads, z, labels, dz, losses, of_rows, samples, output, float(smoothing))
+    args = z, *split_labels(labels), dz, losses, of_rows, samples, output, float(smoothing)
+    threads.parallel(_losses, n_threads, *args)
+
+
+def split_labels(labels):
+    """Give integers and rows, of which one is empty: compiled code is one for all."""
+    return (labels, _NO_ROWS) if labels.ndim == 1 else (_NO_LABELS, labels)
 
 
 @entry("dz", "losses")
-def _losses(z, labels, dz, losses, weights, samples, output, smoothing, sync, thread, n_threads):
+def _losses(z, labels, label_rows, dz, losses, weights, samples, output, smoothing, sync, thread, n_threads):
     batch, n_out = z.shape
     targets, rows = (
-        targets_of(labels, weights, samples, batch, smoothing),
+        targets_of((labels, label_rows), weights, samples, batch, smoothing),
         threads.thread_range(batch, thread, n_threads),
     )
     loss_rows(output, rows_of(z, 0), rows_of(dz, 0), targets, rows, n_out, losses)
@@ -142,7 +148,8 @@ def _losses(z, labels, dz, losses, weights, samples, output, smoothing, sync, th
 class Targets(NamedTuple):
     """What the rows of a batch are compared with."""
 
-    labels: Any  # of the data set: int64 (n,), or float64 (n, n_out)
+    labels: Any  # of the data set: int64 (n,), or empty where there are rows
+    label_rows: Any  # float64 (n, n_out), or empty
     weights: Any  # of its rows, or empty for all 1
     samples: Any  # which of its rows the batch has
     total_weight: float  # of these
@@ -158,7 +165,8 @@ def targets_of(labels, weights, samples, n_rows, smoothing):
             total += weights[samples[row]]
     else:
         total = np.float64(n_rows)
-    return Targets(labels, weights, samples, total, smoothing)
+    integers, rows = labels
+    return Targets(integers, rows, weights, samples, total, smoothing)
 
 
 @kernel
@@ -196,16 +204,12 @@ def loss_rows(output, z, dz, targets, rows, n_out, row_losses):
         for row in range(first, last):
             sample, share = targets.samples[row], _share(targets, row, z.pointer[0])
             to, top = (row_of(dz, row), share), row_losses[row]
-            row_losses[row] = _softmax_row(
-                row_of(z, row), top, to, n_out, targets.labels, sample, targets.smoothing
-            )
+            row_losses[row] = _softmax_row(row_of(z, row), top, to, n_out, targets, sample)
     else:
         for row in range(first, last):
             sample, share = targets.samples[row], _share(targets, row, z.pointer[0])
             to = row_of(dz, row), share
-            row_losses[row] = _other_row(
-                row_of(z, row), output, to, n_out, targets.labels, sample, targets.smoothing
-            )
+            row_losses[row] = _other_row(row_of(z, row), output, to, n_out, targets, sample)
     if targets.weights.size:
         for row in range(first, last):
             if _share(targets, row, z.pointer[0]) == np.inf:  # even where the row is not finite
@@ -229,25 +233,24 @@ def _exp_row(z, dz, n_classes):
 
 
 @kernel
-def _softmax_row(z, top, to, n_classes, labels, sample, smoothing):
+def _softmax_row(z, top, to, n_classes, targets, sample):
     """Turn what _exp_row wrote to dz into the gradient; returns the loss. `sample` is its row of labels."""
-    (dz, share), width = to, lanes(z)
+    (dz, share), width, smoothing = to, lanes(z), targets.smoothing
     total = convert(0.0, z[0])
     for c in range(n_classes):
         total += dz[c]
     log_total = log(np.float64(total)) + top
-    if labels.ndim == 1:
-        if smoothing == 0:
-            label = labels[sample]
-            likely = (dz[label] / total - convert(1.0, total)) / share
-            for c in range(0, n_classes, width):
-                left = n_classes - c
-                store(div(div(load(offset(dz, c), left), splat(total)), splat(share)), offset(dz, c), left)
-            dz[label] = likely
-            return log_total - np.float64(z[label])
+    if targets.label_rows.size == 0 and smoothing == 0:
+        label = targets.labels[sample]
+        likely = (dz[label] / total - convert(1.0, total)) / share
+        for c in range(0, n_classes, width):
+            left = n_classes - c
+            store(div(div(load(offset(dz, c), left), splat(total)), splat(share)), offset(dz, c), left)
+        dz[label] = likely
+        return log_total - np.float64(z[label])
     loss = 0.0
     for c in range(n_classes):
-        y = _label(labels, sample, c) * (1 - smoothing) + smoothing / n_classes
+        y = _label(targets, sample, c) * (1 - smoothing) + smoothing / n_classes
         dz[c] = (dz[c] / total - convert(y, total)) / share
         if y > 0:  # a class of no weight adds nothing, even where its logit is -inf
             loss += y * (log_total - np.float64(z[c]))
@@ -255,24 +258,24 @@ def _softmax_row(z, top, to, n_classes, labels, sample, smoothing):
 
 
 @kernel
-def _label(labels, sample, c):
+def _label(targets, sample, c):
     """What a label says of a class: 1 for its own, or the number in its row."""
-    if labels.ndim == 1:
-        return 1.0 if labels[sample] == c else 0.0
-    return labels[sample, c]
+    if targets.label_rows.size:
+        return targets.label_rows[sample, c]
+    return 1.0 if targets.labels[sample] == c else 0.0
 
 
 @kernel
-def _other_row(z, output, to, n_out, labels, sample, smoothing):
+def _other_row(z, output, to, n_out, targets, sample):
     """Gradient and loss of a row of outputs that are independent of each other."""
-    dz, share = to
+    (dz, share), smoothing = to, targets.smoothing
     if output == LOGISTIC:
         for c in range(n_out):
-            dz[c] = convert(_label(labels, sample, c) * (1 - smoothing) + smoothing / 2, z[0])
+            dz[c] = convert(_label(targets, sample, c) * (1 - smoothing) + smoothing / 2, z[0])
         return _logistic_row(z, dz, n_out, share)
     loss = 0.0
     for c in range(n_out):
-        y, logit = _label(labels, sample, c), np.float64(z[c])
+        y, logit = _label(targets, sample, c), np.float64(z[c])
         if output == IDENTITY:
             error = z[c] - convert(y, z[0])
             loss += 0.5 * np.float64(error) * np.float64(error)
