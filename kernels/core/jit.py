@@ -1,6 +1,7 @@
 """The JIT policy: the only file that names numba.njit and its options, and says why."""
 
 import contextlib
+import ctypes
 import functools
 import hashlib
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import llvmlite
 import numba
 import numpy as np
-from numba.core import caching, config, types
+from numba.core import caching, codegen, compiler, config, types
 
 from . import machine
 
@@ -147,12 +148,61 @@ class _Cache(caching.FunctionCache):
             _warn_once(error)
 
 
+class _LinkedLibrary(codegen.JITCodeLibrary):
+    """Code that becomes part of its callers': optimized and made machine code there, not by itself before."""
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name):
+        return ctypes.cast(_refuse_python, ctypes.c_void_p).value
+
+    @property
+    def codegen(self):
+        """What makes code, but looks for none of this function's own."""
+        return _NoEnvironment(self._codegen)
+
+
+class _NoEnvironment:
+    """A code generator that sets no environments, which only code that raises would need."""
+
+    def __init__(self, codegen):
+        self._codegen = codegen
+
+    def __getattr__(self, name):
+        return getattr(self._codegen, name)
+
+    def set_env(self, name, env):
+        pass
+
+
+@ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+def _refuse_python(closure, args, keywords):
+    return "a kernel is called by kernels alone: for Python make it a callable_kernel, or an entry"
+
+
+class _KernelCompiler(compiler.Compiler):
+    """Numba's own compiler, whose code goes into a library of that kind."""
+
+    def define_pipelines(self):
+        state = self.state
+        state.library = _LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        return super().define_pipelines()
+
+
 def kernel(body):
     """Compile a function of the lower floor at its first call, to be called by other kernels alone.
 
-    Without the wrappers for Python and for C, which would take a third of the time of compiling.
+    Numba would optimize each, with all that it calls, and make machine code and wrappers for Python and C of
+    it: of half the time of compiling there is no use.
     """
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(body)
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **OPTIONS}
+    return numba.njit(pipeline_class=_KernelCompiler, **options)(body)
 
 
 def callable_kernel(body):
