@@ -160,7 +160,8 @@ class _LinkedLibrary(codegen.JITCodeLibrary):
         self._finalized = True
 
     def get_pointer_to_function(self, name):
-        return ctypes.cast(_refuse_python, ctypes.c_void_p).value
+        """Address of what Python calls: there is none, so that the call raises TypeError."""
+        return ctypes.cast(ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).value
 
     @property
     def codegen(self):
@@ -179,11 +180,6 @@ class _NoEnvironment:
 
     def set_env(self, name, env):
         pass
-
-
-@ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-def _refuse_python(closure, args, keywords):
-    return "a kernel is called by kernels alone: for Python make it a callable_kernel, or an entry"
 
 
 class _KernelCompiler(compiler.Compiler):

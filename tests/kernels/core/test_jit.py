@@ -303,3 +303,17 @@ def test_a_tile_too_large_for_the_registers_is_found_out(rows, spilt, monkeypatc
     loops = hot_loops(assembly, rows * 2)
     assert loops
     assert any(spills(body) for body in loops) == spilt
+
+
+def test_kernels_are_called_by_kernels_alone():
+    @jit.kernel
+    def inner(x):
+        return x + 1
+
+    @jit.callable_kernel
+    def outer(x):
+        return inner(x)
+
+    assert outer(2) == 3
+    with pytest.raises(TypeError):
+        inner(2)
