@@ -94,7 +94,7 @@ def settings_of(optimizer: Optimizer, kept: Kept, ema: float | None, smoothing: 
     record = np.zeros(1, SETTINGS)
     record["kind"], record["ema"], record["smoothing"] = KINDS.index(optimizer.kind), ema or 0, smoothing
     record["steps"], record["all_steps"], record["seed"] = kept.steps, kept.all_steps, kept.dropout_seed
-    for name in vars(optimizer).keys() & {*SETTINGS.names}:
+    for name in vars(optimizer).keys() & set(SETTINGS.names or ()):
         record[name] = getattr(optimizer, name)
     return record
 
