@@ -35,8 +35,8 @@ BREAKS = {
     ),
     "a label shifted": Break(
         "losses.py",
-        "label = labels[sample]",
-        "label = (labels[sample] + 1) % n_classes",
+        "label = targets.labels[sample]",
+        "label = (targets.labels[sample] + 1) % n_classes",
         "kernels/test_losses.py::test_every_label_names_its_own_class[float32]",
     ),
     "stale code in the cache": Break(
