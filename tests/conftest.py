@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fastmlp.kernels.core import machine
+
 SHARED = [path.stem for path in Path(__file__).parent.glob("*.py") if not path.match("test_*")]
 pytest.register_assert_rewrite(*SHARED)
 
@@ -19,3 +21,10 @@ def _no_switches(monkeypatch):
 def ops(request):
     """Each back end in turn."""
     return importlib.import_module(f"fastmlp.{request.param}")
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of threads, until the test is over."""
+    yield machine.set_num_threads
+    machine.set_num_threads(None)

@@ -9,18 +9,11 @@ from networks import BATCH, SIZES, N, bits, by_epochs, by_steps, inputs, make, s
 
 from fastmlp import MLP, SGD, Adam, DataLoader, kernels, reference, train_epoch
 from fastmlp.config import ACTIVATIONS, OUTPUTS
-from fastmlp.kernels.core import machine
 
 EVERY = pytest.mark.parametrize("output", OUTPUTS)
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 DROPOUT = pytest.mark.parametrize("dropout", [0.0, 0.5, (0.3, 0.5)], ids=str)
 WEIGHTED = pytest.mark.parametrize("weighted", [False, True])
-
-
-@pytest.fixture
-def threads():
-    yield machine.set_num_threads
-    machine.set_num_threads(None)
 
 
 @EVERY

@@ -10,7 +10,6 @@ from models import make_model
 
 from fastmlp import MLP, SGD, Adam, DataLoader, fit, kernels, reference, train_epoch
 from fastmlp.export.safetensors import load_model
-from fastmlp.kernels.core import machine
 from fastmlp.scaling import FAR, column_means
 
 SIZES, N, BATCH = (70, 65, 33, 10), 90, 32
@@ -63,12 +62,6 @@ def by_steps(model, optimizer, X, y, epochs=2):
         model.backward()
         model.step(optimizer)
     return model
-
-
-@pytest.fixture
-def threads():
-    yield machine.set_num_threads
-    machine.set_num_threads(None)
 
 
 # --- what the network sees ------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import pytest
 
 from fastmlp import MLP, SGD, Adam, DataLoader, evaluate, kernels, reference, schedules, train_epoch
 from fastmlp.config import ACTIVATIONS
-from fastmlp.kernels.core import machine
 from fastmlp.optimizers import Optimizer
 
 SIZES, N, BATCH = (70, 65, 33, 10), 90, 32
@@ -46,12 +45,6 @@ def train(model, optimizer, epochs=2, **options):
     for _ in range(epochs):
         train_epoch(model, X, y, batch_size=BATCH, shuffle=False, optimizer=optimizer, **options)
     return bits(model)
-
-
-@pytest.fixture
-def threads():
-    yield machine.set_num_threads
-    machine.set_num_threads(None)
 
 
 @EVERY

@@ -5,9 +5,8 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from .matrix import I64
-from .simd import constant
+from .simd import I32, broadcast, constant
 
-I32 = ir.IntType(32)
 # of SplitMix64 (Steele, Lea, Flood, Fast Splittable Pseudorandom Number Generators, 2014)
 GOLDEN = 0x9E3779B97F4A7C15
 MIX = (30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)
@@ -50,16 +49,13 @@ def keep_drawn(typingctx, value, key, unit, drop, factor):
         whole = ir.VectorType(I32, count)
 
         def spread(number):
-            lane = builder.insert_element(ir.Constant(whole, ir.Undefined), number, I32(0))
-            return builder.shuffle_vector(lane, lane, ir.Constant(whole, [0] * count))
+            return broadcast(builder, number, count)
 
         low, high = builder.trunc(key, I32), builder.trunc(builder.lshr(key, I64(32)), I32)
         units = builder.add(spread(builder.trunc(unit, I32)), ir.Constant(whole, list(range(count))))
         drawn = builder.add(builder.mul(units, _whole(whole, STEP_32)), spread(low))
         drawn = builder.xor(_mixed(builder, drawn, MIX_32), spread(high))
         kept = builder.icmp_unsigned(">=", drawn, spread(builder.trunc(drop, I32)))
-        factors = builder.insert_element(ir.Constant(value.type, ir.Undefined), factor, I32(0))
-        factors = builder.shuffle_vector(factors, factors, ir.Constant(whole, [0] * count))
-        return builder.select(kept, builder.fmul(value, factors), constant(value.type, 0.0))
+        return builder.select(kept, builder.fmul(value, spread(factor)), constant(value.type, 0.0))
 
     return value(value, types.int64, types.int64, types.int64, value.dtype), generate

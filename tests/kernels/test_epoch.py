@@ -15,7 +15,6 @@ from bounds import (
 )
 
 from fastmlp import kernels, reference
-from fastmlp.kernels.core import machine
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 # sizes and batch: depths 1 to 4, widths 1 to 1,025, batches 1 to 257
@@ -303,12 +302,6 @@ def test_a_shift_is_that_of_the_reference_and_stays_within_its_room(sizes, dtype
         assert np.allclose(losses, expected, rtol=1e-11, atol=1e-13)
         assert np.allclose(kept, twin.parameters(), rtol=1e-11, atol=1e-13)
         assert np.allclose(logits, twin.infer(x, 1 / 255, shift), rtol=1e-11, atol=1e-13)
-
-
-@pytest.fixture
-def threads():
-    yield machine.set_num_threads
-    machine.set_num_threads(None)
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,10 @@ import pytest
 from arenas import Network
 
 from fastmlp import kernels
-from fastmlp.kernels.core import machine
 
 SIZES = [(1, 1), (5, 3), (784, 128, 10), (13, 70, 1, 17), (1030, 33, 16, 8, 10)]
 ROWS = [1, 2, 63, 64, 65, 130]
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-
-
-@pytest.fixture
-def threads():
-    yield machine.set_num_threads
-    machine.set_num_threads(None)
 
 
 def draw(n, n_in, dtype=np.uint8, density=1.0):
