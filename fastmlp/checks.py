@@ -294,22 +294,28 @@ def check_optimizer(optimizer: Any, n_layers: int, ema: float | None, dtype: np.
 
 
 def check_order(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Give the samples of an epoch: at least one, each from 0 to n - 1."""
+    """Give the samples of an epoch or of several: at least one, each from 0 to n - 1."""
     refuse_masked(order, "order")
-    if not _is_row(order, np.int64) or order.size == 0:
-        raise ValueError(f"order is {_describe(order)}, expected int64 of shape (n_samples,), at least one")
+    row = order.reshape(-1) if isinstance(order, np.ndarray) and order.ndim == 2 else order
+    if not _is_row(row, np.int64) or order.size == 0:
+        raise ValueError(
+            f"order is {_describe(order)}, expected int64 of shape (n_samples,) or (n_epochs, n_samples), "
+            "at least one"
+        )
     for sample in (int(order.min()), int(order.max())):
         if not 0 <= sample < n:
             raise ValueError(f"order has the sample {sample}, expected rows of X: 0 to {n - 1}")
     return np.asarray(order)
 
 
-def check_losses(losses: NDArray[Any], n_batches: int, order: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the place for an epoch's losses: one a batch, writable, and none of the order's memory."""
+def check_losses(
+    losses: NDArray[Any], n_batches: int, order: NDArray[np.int64], name: str = "losses"
+) -> NDArray[np.float64]:
+    """Give the place for numbers of an epoch's batches: writable, and none of the order's memory."""
     if not _is_row(losses, np.float64) or len(losses) != n_batches or not losses.flags.writeable:
-        raise ValueError(f"losses is {_describe(losses)}, expected writable float64 of shape ({n_batches},)")
+        raise ValueError(f"{name} is {_describe(losses)}, expected writable float64 of shape ({n_batches},)")
     if np.may_share_memory(losses, order):
-        raise ValueError("losses shares memory with order, expected an array of its own")
+        raise ValueError(f"{name} shares memory with order, expected an array of its own")
     return np.asarray(losses)
 
 

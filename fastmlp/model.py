@@ -225,19 +225,25 @@ class MLP(Inference):
         *,
         ema: float | None = None,
         label_smoothing: float = 0.0,
+        loss_limit: float = 0.0,
+        squares: NDArray[Any] | None = None,
     ) -> int:
         """Train on the samples of `order`, batch by batch; what `train_epoch` and `fit` call.
 
         Parameters
         ----------
         loader : the prepared data set
-        order : int64 (n_samples,), rows of loader.X, at least one
+        order : int64 (n_samples,), rows of loader.X, at least one; or (n_epochs, n_samples), for several
+            epochs in one call, whose batches then are all epochs'
         rates : learning rate; or float64 (n_batches, 2), the learning rate and the momentum of each step
         losses : float64 (n_batches,), receives each batch's weighted mean loss as it is known; 0 where the
             weights sum to 0, and then the batch changes nothing
         optimizer : SGD or Adam, whose own lr is not looked at; what it accumulates stays with the model
         ema : decay of an exponential moving average of the weights, which inference then uses; None for none
         label_smoothing : as for `forward`
+        loss_limit : the most that a row of softmax, or a unit of logistic outputs, adds to a reported loss;
+            0 for no limit
+        squares : float64 (n_batches,), receives the sum of squares of all weights before each batch's step
 
         Returns
         -------
@@ -255,8 +261,11 @@ class MLP(Inference):
         self.check_loader(loader)
         weights, smoothing = loader.weights, checks.check_smoothing(label_smoothing, self.output)
         order = checks.check_order(order, len(loader.X))
-        batch_size = min(loader.batch_size, len(order))
-        losses = checks.check_losses(losses, -(-len(order) // batch_size), order)
+        n_epochs, n = (1, *order.shape)[-2:]
+        batch_size = min(loader.batch_size, n)
+        losses = checks.check_losses(losses, n_epochs * -(-n // batch_size), order)
+        if squares is not None:
+            checks.check_losses(squares, len(losses), order, "squares")
         checks.check_optimizer(optimizer, len(self.sizes) - 1, ema, self.dtype)
         rates = checks.check_rates(rates, len(losses), getattr(optimizer, "momentum", 0.0), self.dtype)
         with self._alone():
@@ -265,7 +274,7 @@ class MLP(Inference):
             self._kept.begin(family_of(optimizer), ema is not None)
             self._take_mean(loader)
             memory, table, kept = self._arena.memory, self._arena.table, self._kept
-            settings = settings_of(optimizer, kept, ema, smoothing)
+            settings = settings_of(optimizer, kept, ema, smoothing, loss_limit)
             numbers = settings, rates, rate_factors(optimizer, len(table))
             labels, of_rows = (
                 loader.labels_for(self.output, self.n_out),
@@ -274,7 +283,7 @@ class MLP(Inference):
             X, scale, masks = self._epoch_inputs(loader)
             data, stop = (X, labels, of_rows, order, batch_size), np.zeros(1, np.int64)
             done = self._ops.train_epoch(
-                memory, table, kept.rows, *data, *numbers, scale, self._shift, masks, stop, losses
+                memory, table, kept.rows, *data, *numbers, scale, self._shift, masks, stop, losses, squares
             )
             taken = steps_in(order, batch_size, weights, done)
             kept.steps, kept.all_steps = kept.steps + taken, kept.all_steps + taken

@@ -175,8 +175,9 @@ class Operations(Protocol):
         masks: NDArray[np.uint64],
         stop: NDArray[np.int64],
         losses: NDArray[np.float64],
+        squares: NDArray[np.float64] | None = None,
     ) -> int:
-        """Train on every batch of an epoch; return the batches completed."""
+        """Train on every batch of an epoch, or of several; return the batches completed."""
 
     def infer(
         self, arena: _Array, table: _Array, x: _Array, scale: Any, shift: _Array, logits: _Array

@@ -89,10 +89,13 @@ def rate_factors(optimizer: Optimizer, n_layers: int) -> NDArray[np.float64]:
     return np.column_stack([of_layers, of_layers * optimizer.bias_lr])
 
 
-def settings_of(optimizer: Optimizer, kept: Kept, ema: float | None, smoothing: float) -> _Array:
-    """Make the record of what `train_epoch` is told of an optimizer, dropout and the smoothing of labels."""
+def settings_of(
+    optimizer: Optimizer, kept: Kept, ema: float | None, smoothing: float, loss_limit: float
+) -> _Array:
+    """Make the record of what `train_epoch` is told of an optimizer, dropout, labels and losses."""
     record = np.zeros(1, SETTINGS)
     record["kind"], record["ema"], record["smoothing"] = KINDS.index(optimizer.kind), ema or 0, smoothing
+    record["loss_limit"] = loss_limit
     record["steps"], record["all_steps"], record["seed"] = kept.steps, kept.all_steps, kept.dropout_seed
     for name in vars(optimizer).keys() & set(SETTINGS.names or ()):
         record[name] = getattr(optimizer, name)
@@ -114,8 +117,9 @@ def steps_in(order: _Array, batch_size: int, weights: _Array | None, n_batches: 
     """Count the steps that an epoch's first batches take: none where a batch's weights are all 0."""
     if weights is None:
         return n_batches
-    starts = np.arange(0, len(order), batch_size)
-    return int(np.count_nonzero(np.logical_or.reduceat(weights[order] > 0, starts)[:n_batches]))
+    starts = np.arange(0, order.shape[-1], batch_size)
+    taken = np.logical_or.reduceat(np.atleast_2d(weights[order] > 0), starts, axis=1)
+    return int(np.count_nonzero(taken.ravel()[:n_batches]))
 
 
 def take_losses(

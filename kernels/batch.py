@@ -22,14 +22,23 @@ from .core.gather import (
 )
 from .core.jit import kernel
 from .core.matrix import Matrix, Transposed, cast, moved, offset, row_of, submatrix, transposed
-from .core.simd import VECTOR_BYTES, convert, lanes, stack_of, two_vectors
+from .core.simd import convert, lanes, stack_of, two_vectors
 from .core.sparsity import BLOCK, FEATURES, SAMPLES, WORD, index_features, index_samples
 from .core.threads import barrier, thread_range
 from .core.tile import INDEXED_WIDE, WIDE, indexed_product_step, product_step
 from .dropout import draw_at, draw_of, drop_inputs, drop_rows
 from .linear import add_outer_rows, forward_rows, indexed_forward_rows, input_gradient, sum_columns
 from .losses import loss_rows
-from .optimizers import Parameters, cleared, expect_rows, is_plain, layer_update, part, update_rows
+from .optimizers import (
+    Parameters,
+    cleared,
+    expect_rows,
+    is_plain,
+    layer_update,
+    part,
+    sum_squares,
+    update_rows,
+)
 
 _wide_zeros = stack_of(INDEXED_WIDE)
 
@@ -56,7 +65,7 @@ def load_batch(batch, thread, n_threads):
     and another reads goes from cache to cache, which takes longer than writing it once more.
     """
     layer, samples, masks, scale = batch.table[0], batch.samples, batch.masks, batch.scaling.scale
-    group, part, parts = _column_group(layer, thread, n_threads)
+    group, part, parts = memory.column_group(layer, thread, n_threads)
     own = _group_memory(batch, group)
     data, row_indices = _data(batch, own), _row_indices(own, layer)
     draw = _draw(batch, 0)
@@ -87,15 +96,6 @@ def load_batch(batch, thread, n_threads):
 
 
 @kernel
-def _column_group(layer, thread, n_threads):
-    """The group of threads that shares this thread's columns; the thread's number in it, and its size."""
-    groups = 1
-    while groups < layer.column_groups and n_threads % (2 * groups) == 0:
-        groups *= 2
-    return thread % groups, thread // groups, n_threads // groups
-
-
-@kernel
 def _group_memory(batch, group):
     """The arena, moved so that the first layer's data is the group's own copy of it."""
     return offset(batch.arena, group * batch.table[0].group_stride)
@@ -120,14 +120,14 @@ def forward_backward(batch, row_losses, sync, thread, n_threads):
     arena, table, rows = batch.arena, batch.table, batch.samples.size
     n_layers, size_before = table.shape[0], n_threads
     for index in range(n_layers):
-        group, part, parts = _column_group(table[index], thread, n_threads)
+        group, part, parts = memory.column_group(table[index], thread, n_threads)
         if index and (parts < n_threads or size_before < n_threads):  # else a thread needs its own rows only
             barrier(sync, n_threads)
         size_before = parts
         first, last = thread_range(rows, part, parts)
         if first == last:
             continue
-        columns = _columns(arena, table[index], n_threads // parts)
+        columns = memory.columns_of(arena, table[index], n_threads // parts)
         if index:
             _forward_part(batch, index, first, last - first, group * columns, columns)
         else:
@@ -222,10 +222,36 @@ def _operands(batch, index, first, column):
 
 
 @kernel
-def _columns(arena, layer, n_groups):
-    """Columns of each group: whole cache lines, and so full vectors of any width."""
-    line = memory.LINE // VECTOR_BYTES * lanes(arena)
-    return (layer.n_out + line - 1) // line * line // n_groups
+def square_weights(batch, thread, n_threads):
+    """Sums of squares of the weights that this thread steps: they are in its cache."""
+    for index in range(batch.table.shape[0]):
+        layer, indexed = batch.table[index], index == 0 and batch.masks.size > 0
+        group, part, parts = memory.column_group(layer, thread, n_threads)
+        w, sums = memory.weights(batch.arena, layer), memory.squares(batch.arena, layer)
+        columns, finer = (
+            memory.columns_of(batch.arena, layer, layer.column_groups),
+            layer.column_groups * parts // n_threads,
+        )
+        first, last = (0, layer.n_in) if indexed else thread_range(layer.n_in, part, parts)
+        for row in range(first, last, memory.SHARE_UNIT):
+            if indexed and row // WORD % parts != part:
+                continue
+            place, n_rows = row // memory.SHARE_UNIT * layer.column_groups, min(memory.SHARE_UNIT, last - row)
+            for here in range(group * finer, (group + 1) * finer):
+                sums[place + here] = sum_squares(submatrix(w, row, here * columns), n_rows, columns)
+
+
+@kernel
+def sum_of_squares(batch):
+    """The sum of all of those, in their order."""
+    total = 0.0
+    for index in range(batch.table.shape[0]):
+        layer = batch.table[index]
+        sums = memory.squares(batch.arena, layer)
+        n_units = (layer.n_in + memory.SHARE_UNIT - 1) // memory.SHARE_UNIT
+        for place in range(n_units * layer.column_groups):
+            total += sums[place]
+    return total
 
 
 @kernel
@@ -237,8 +263,8 @@ def step_all(batch, step, thread, n_threads):
     rest = nothing = Rest(False, arena, arena)
     for index in range(batch.table.shape[0]):
         layer = batch.table[index]
-        group, part, parts = _column_group(layer, thread, n_threads)
-        columns = _columns(arena, layer, n_threads // parts)
+        group, part, parts = memory.column_group(layer, thread, n_threads)
+        columns = memory.columns_of(arena, layer, n_threads // parts)
         column = group * columns
         dy = submatrix(memory.output_gradients(arena, layer), 0, column)
         first, last = thread_range(layer.n_in, part, parts)
@@ -324,7 +350,7 @@ def _gathered_columns(batch, group):
 def _indexed_step(batch, step, own_room, column, columns, thread, n_threads):
     """Some columns of the first layer's weights, over the samples live in each group of features."""
     layer, n_words = batch.table[0], batch.masks.shape[1]
-    group, part, parts = _column_group(layer, thread, n_threads)
+    group, part, parts = memory.column_group(layer, thread, n_threads)
     x, own = _gathered_columns(batch, group), _group_memory(batch, group)
     zero = convert(0.0, batch.arena[0])
     zeros, panel = Matrix(_wide_zeros(zero), 0, 0), INDEXED_WIDE * lanes(batch.arena)

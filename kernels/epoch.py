@@ -1,8 +1,8 @@
-"""A whole epoch of training in one call."""
+"""A whole epoch of training in one call, or several of them."""
 
 import numpy as np
 
-from .batch import Batch, forward_backward, load_batch, step_all
+from .batch import Batch, forward_backward, load_batch, square_weights, step_all, sum_of_squares
 from .core import machine, threads
 from .core.gather import Scaling, byte_values, fill_values
 from .core.jit import entry, kernel
@@ -13,6 +13,8 @@ from .optimizers import Step
 
 # Stalls after which an epoch on the default number of threads goes on as one: others want its processors.
 STALLS_TO_GO_ON_ALONE = 3
+
+_NO_SQUARES = np.empty(0)
 
 
 def train_epoch(
@@ -32,13 +34,14 @@ def train_epoch(
     masks,
     stop,
     losses,
+    squares=None,
 ):
-    """Train on every batch of an epoch: gather, forward, loss, backward, step.
+    """Train on every batch of an epoch, or of several: gather, forward, loss, backward, step.
 
-    Batches are `order` cut every `batch_size`; the last may be shorter. x is converted to the arena's dtype,
-    then multiplied by scale. A shift goes its own ways, so that zeros stay zeros: the first layer's sums
-    start from b + shift @ w, and outer(shift, db) completes its dw. Only where inputs are dropped is it added
-    to them.
+    Batches are an epoch's order cut every `batch_size`; the last may be shorter. x is converted to the
+    arena's dtype, then multiplied by scale. A shift goes its own ways, so that zeros stay zeros: the first
+    layer's sums start from b + shift @ w, and outer(shift, db) completes its dw. Only where inputs are
+    dropped is it added to them.
 
     Parameters
     ----------
@@ -50,10 +53,13 @@ def train_epoch(
     x : (n, n_in)                         uint8, float32 or float64, any strides
     labels : int64 (n,), or float64 (n, n_out)   as the loss of the table's output takes them
     weights : float64 (n,) or (0,)        of the rows of x, from 0 up, or empty for all 1
-    order : int64                         rows of x to train on
+    order : int64 (n,) or (n_epochs, n)   rows of x to train on; the further arrays of an epoch's batches are
+                                          then of all epochs' batches
     batch_size : int
     settings : SETTINGS (1,)              kind and numbers of the step, dropout's and label smoothing; l2 is
-                                          divided by the batch's sum of weights
+                                          divided by the batch's sum of weights; loss_limit is the most that
+                                          a row of softmax or a unit of logistic outputs adds to a
+                                          loss, 0 for no limit
     rates : float64 (n_batches, 2)        learning rate and momentum of each step
     factors : float64 (n_layers, 2)       of the learning rate, for a layer's weights and biases
     scale : scalar                        factor of x, in the arena's dtype
@@ -64,6 +70,8 @@ def train_epoch(
     stop : int64 (1,)                     read once a batch: the epoch ends before a batch where it is not 0
     losses : output                       float64 (n_batches,): weighted mean loss of each batch; 0 where the
                                           weights sum to 0, and then nothing else changes
+    squares : output                      float64 (n_batches,): sum of squares of all weights before each
+                                          batch's step; None where nobody asks
 
     Returns
     -------
@@ -74,15 +82,14 @@ def train_epoch(
     """
     elastic = machine.explicit_threads() is None
     n_threads = threads.thread_count(batch_size * int(table[0]["x"]), threads.BATCH_WORK)
-    data, numbers = (
-        (x, *split_labels(labels), weights, order, batch_size),
-        (settings, rates, factors, scale, shift),
-    )
-    args = arena, table, state, *data, *numbers, masks, stop, losses, elastic
+    orders, squares = np.atleast_2d(order), _NO_SQUARES if squares is None else squares
+    data = x, *split_labels(labels), weights, orders, batch_size
+    numbers = settings, rates, factors, scale, shift
+    args = arena, table, state, *data, *numbers, masks, stop, losses, squares, elastic
     return threads.parallel_epoch(_train_epoch, n_threads, stop, *args)
 
 
-@entry("arena", "state", "losses")
+@entry("arena", "state", "losses", "squares")
 def _train_epoch(
     arena,
     table,
@@ -101,6 +108,7 @@ def _train_epoch(
     masks,
     stop,
     losses,
+    squares,
     elastic,
     sync,
     thread,
@@ -132,15 +140,16 @@ def _train_epoch(
         n_threads = threads.read_shared(address(sync, threads.ACTIVE, 0))
         if thread >= n_threads:
             return batch
-        begin = batch * batch_size
-        rows = min(batch_size, order.size - begin)
         samples, next_samples = (
-            order[begin : begin + rows],
-            order[begin + batch_size : begin + batch_size + rows],
+            _samples(order, batch, batch_size),
+            _samples(order, batch + 1, batch_size),
         )
+        rows = samples.size
         targets = targets_of((labels, label_rows), weights, samples, rows, settings[0].smoothing)
         key = step_key(settings[0].seed, settings[0].all_steps + taken - settings[0].steps)
         data = Batch(memory, table, x, targets, masks, scaling, samples, next_samples, key)
+        if squares.size:
+            square_weights(data, thread, n_threads)
         load_batch(data, thread, n_threads)
         forward_backward(data, row_losses, sync, thread, n_threads)
         if not threads.barrier(sync, n_threads):
@@ -148,6 +157,8 @@ def _train_epoch(
         mean = mean_loss(targets, row_losses, rows)
         if thread == 0:
             losses[batch] = mean
+            if squares.size:
+                squares[batch] = sum_of_squares(data)
         if not np.isfinite(mean):
             return batch
         total, (lr, momentum) = targets.total_weight, (rates[batch, 0], rates[batch, 1])
@@ -156,6 +167,17 @@ def _train_epoch(
             step = Step(settings, factors, first, second, average, taken, total, lr, momentum)
             step_all(data, step, thread, n_threads)
     return losses.size
+
+
+@kernel
+def _samples(order, batch, batch_size):
+    """Rows of x that a batch has; none where it is the one behind the last."""
+    n_epochs, n = order.shape
+    n_batches = (n + batch_size - 1) // batch_size
+    epoch, begin = batch // n_batches, batch % n_batches * batch_size
+    if epoch == n_epochs:
+        return order[0, n:]
+    return order[epoch, begin : min(begin + batch_size, n)]
 
 
 @kernel

@@ -7,20 +7,38 @@ import numpy as np
 from .core import threads
 from .core.jit import entry, kernel
 from .core.matrix import address, offset, row_of, rows_of, submatrix
-from .core.simd import add, convert, div, fma, lanes, load, mul, prefetch_to_write, splat, sqrt, store, sub
+from .core.memory import LINE
+from .core.simd import (
+    VECTOR_BYTES,
+    add,
+    convert,
+    div,
+    fma,
+    lanes,
+    load,
+    mul,
+    prefetch_to_write,
+    splat,
+    sqrt,
+    stack_of,
+    store,
+    sub,
+)
 
 KINDS = "sgd", "momentum", "nesterov", "adam"
 SGD, MOMENTUM, NESTEROV, ADAM = range(len(KINDS))  # the number of a kind is its place there
 
 # What does not change during an epoch: the kind, steps taken before, by this optimizer and in all, dropout's
-# seed, the formulas' numbers, label smoothing.
+# seed, the formulas' numbers, label smoothing, and what a row's loss is reported as at most, 0 for no limit.
 SETTINGS = np.dtype(
     [(name, np.int64) for name in ("kind", "steps", "all_steps", "seed")]
     + [
         (name, np.float64)
-        for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema", "smoothing")
+        for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema", "smoothing", "loss_limit")
     ]
 )
+
+_line = stack_of(LINE // VECTOR_BYTES)
 
 
 def sgd_step(w, dw, lr, l2=0.0, weight_decay=0.0):
@@ -104,7 +122,7 @@ def ema_step(average, w, decay):
 
 def _step(w, dw, kept, lr, momentum, kind, *penalties, count=1, means=(0.0, 0.0, 0.0)):
     # in one go: NumPy keeps something of every field that is set
-    settings = np.array([(kind, count - 1, 0, 0, *means, *penalties, 0.0, 0.0)], SETTINGS)
+    settings = np.array([(kind, count - 1, 0, 0, *means, *penalties, 0.0, 0.0, 0.0)], SETTINGS)
     matrices = [array if array.ndim == 2 else array[None] for array in (w, dw, *kept)]
     n_threads = threads.thread_count(8 * w.size)
     threads.parallel(_optimizer_step, n_threads, *matrices, settings, float(lr), float(momentum))
@@ -297,3 +315,23 @@ def _update_vector(update, w, dw, first, second, average, column, count):
 def _mean(average, w, decay, rest):
     """One vector of a mean that forgets: decay * average + rest * w."""
     return fma(splat(decay), average, mul(splat(rest), w))
+
+
+@kernel
+def sum_squares(w, n_rows, n_columns):
+    """Sum of squares of some parameters in float64; the columns are whole cache lines.
+
+    Each lane of a line has a sum of its own, row after row, whatever the width of vectors; then they are
+    added in order.
+    """
+    width, zero = lanes(w.pointer), convert(0.0, w.pointer[0])
+    line, sums = LINE // VECTOR_BYTES * width, _line(zero)
+    for row in range(n_rows):
+        for column in range(0, n_columns, line):
+            for lane in range(0, line, width):
+                here, now = offset(sums, lane), load(offset(row_of(w, row), column + lane), width)
+                store(fma(now, now, load(here, width)), here, width)
+    total = 0.0
+    for lane in range(line):
+        total += np.float64(sums[lane])
+    return total

@@ -25,8 +25,9 @@ def train_epoch(
     masks,
     stop,
     losses,
+    squares=None,
 ):
-    """Train on the samples of `order`, batch by batch.
+    """Train on the samples of `order`, batch by batch; where it is a matrix, of one row after the other.
 
     Returns the number of batches completed. At a batch whose loss is not finite it writes that loss, takes
     no step and returns that batch's index; a non-zero `stop[0]` ends the epoch before the next batch. Batches
@@ -34,13 +35,15 @@ def train_epoch(
     """
     numbers, first = settings[0], int(settings[0]["steps"])
     count = first
-    starts = range(0, len(order), batch_size)
-    for i, start in enumerate(starts):
+    epochs, starts = np.atleast_2d(order), range(0, order.shape[-1], batch_size)
+    batches = [rows[start : start + batch_size] for rows in epochs for start in starts]
+    for i, batch in enumerate(batches):
         if stop[0]:
             return i
-        batch = order[start : start + batch_size]
         views = layers(arena, table, len(batch))
         load_batch(x[batch], scale, shift, views[0].x)
+        if squares is not None:
+            squares[i] = sum(np.vdot(layer.w, layer.w) for layer in views)
         drawn = table["drop"] / 2**32, int(numbers["seed"]), int(numbers["all_steps"]) + count - first
         forward(views, drawn)
         row_losses, of_rows = np.empty(len(batch)), weights[batch] if weights.size else None
@@ -70,4 +73,4 @@ def train_epoch(
             step(
                 numbers, (layer.b, db, *(row[index].b for row in kept)), of_biases, momentum, count, 0.0, 0.0
             )
-    return len(starts)
+    return len(batches)

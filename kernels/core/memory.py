@@ -5,11 +5,12 @@ import numpy as np
 from .jit import kernel
 from .machine import MOST_THREADS
 from .matrix import Matrix, cast, offset
+from .simd import VECTOR_BYTES, lanes
 from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
 
 # A layer's record. Offsets and row lengths count elements of the model's dtype.
 _FIELDS = """n_in n_out w w_row b x x_row y y_row dy column_groups group_stride losses panels panel_size
-    gradients gradients_size activation z output drop
+    gradients gradients_size activation z output drop squares
     shifted row_indices feature_indices feature_indices_row sample_indices sample_indices_row"""
 # Of hidden layers, by their number in a record.
 ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
@@ -67,6 +68,8 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
         feature_indices, feature_indices_row   int32, a row a group of samples, as `sparsity` has them
         sample_indices, sample_indices_row     int32, a row a group of features
         losses                                 batch_size float64
+        squares                                float64, a sum of squares of w for each SHARE_UNIT rows and
+                                               each column group
         panels, panel_size                     room for a transposed panel of w, one for each thread
         shifted                                room for the first layer's biases where the input is shifted, a
                                                row of y_row for each thread
@@ -116,6 +119,8 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
     table["sample_indices"] = take(n_words * WORD // FEATURES * first["sample_indices_row"], 4)
     table["group_stride"] = size - begin
     take((first["column_groups"] - 1) * first["group_stride"])
+    for layer in table:
+        layer["squares"] = take(-(-int(layer["n_in"]) // SHARE_UNIT) * layer["column_groups"], 8)
     table["losses"] = take(batch_size, 8)
     shares = min(-(-batch_size // SHARE_UNIT), MOST_THREADS) if centered else 0
     table["shifted"] = take(shares * first["y_row"])
@@ -140,6 +145,22 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
 
 
 # --- inside compiled code: all that may know how these lie -----------------------------------------------
+
+
+@kernel
+def column_group(layer, thread, n_threads):
+    """The group of threads that shares this thread's columns; the thread's number in it, and its size."""
+    groups = 1
+    while groups < layer.column_groups and n_threads % (2 * groups) == 0:
+        groups *= 2
+    return thread % groups, thread // groups, n_threads // groups
+
+
+@kernel
+def columns_of(memory, layer, n_groups):
+    """Columns of each group: whole cache lines, and so full vectors of any width."""
+    line = LINE // VECTOR_BYTES * lanes(memory)
+    return (layer.n_out + line - 1) // line * line // n_groups
 
 
 @kernel
@@ -182,6 +203,12 @@ def pre_activations(memory, layer):
 def output_gradients(memory, layer):
     """Matrix of dy, (batch, n_out)."""
     return Matrix(offset(memory, layer.dy), layer.y_row, 1)
+
+
+@kernel
+def squares(memory, layer):
+    """Pointer to the sums of squares of w."""
+    return cast(offset(memory, layer.squares), np.float64)
 
 
 @kernel
