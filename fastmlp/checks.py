@@ -296,8 +296,7 @@ def check_optimizer(optimizer: Any, n_layers: int, ema: float | None, dtype: np.
 def check_order(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Give the samples of an epoch or of several: at least one, each from 0 to n - 1."""
     refuse_masked(order, "order")
-    row = order.reshape(-1) if isinstance(order, np.ndarray) and order.ndim == 2 else order
-    if not _is_row(row, np.int64) or order.size == 0:
+    if not _is_row(order, np.int64, (1, 2)) or order.size == 0:
         raise ValueError(
             f"order is {_describe(order)}, expected int64 of shape (n_samples,) or (n_epochs, n_samples), "
             "at least one"
@@ -319,8 +318,9 @@ def check_losses(
     return np.asarray(losses)
 
 
-def _is_row(array: Any, dtype: DTypeLike) -> bool:
-    return isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype == dtype and array.flags.aligned
+def _is_row(array: Any, dtype: DTypeLike, ndims: tuple[int, ...] = (1,)) -> bool:
+    is_array = isinstance(array, np.ndarray) and array.ndim in ndims
+    return is_array and array.dtype == dtype and array.flags.aligned
 
 
 def _describe(value: Any) -> str:

@@ -51,6 +51,7 @@ def test_a_centered_plan_has_room_for_biases_of_every_thread_and_nothing_else_mo
     groups = table["column_groups"][0]
     sums = groups + min(-(-sizes[0] // memory.SHARE_UNIT) * groups, memory.MOST_THREADS)
     assert centered_size - size == rooms + sums * table["y_row"][0]
+    assert table["squares"][0] < min(table["losses"])
     assert set(table["shifted"]) == {plain["losses"][0] + _losses(batch, dtype)}
     assert table["y"][0] == table["shifted"][0] + rooms
     assert np.all(table["shifted"] * np.dtype(dtype).itemsize % 64 == 0)
@@ -78,7 +79,7 @@ def test_rows_start_on_cache_lines_and_never_4_kib_apart(sizes, dtype, batch):
 @CASES
 def test_every_group_of_threads_has_its_own_copy_of_a_batch(sizes, dtype, batch):
     table, _ = kernels.plan(sizes, batch, dtype)
-    x, rows, features, samples, stride, groups, losses = (
+    x, rows, features, samples, stride, groups, squares = (
         table[0][
             [
                 "x",
@@ -87,12 +88,12 @@ def test_every_group_of_threads_has_its_own_copy_of_a_batch(sizes, dtype, batch)
                 "sample_indices",
                 "group_stride",
                 "column_groups",
-                "losses",
+                "squares",
             ]
         ]
     ).item()
     assert x < rows < features < samples < x + stride
-    assert x + groups * stride == losses
+    assert x + groups * stride == squares
     assert stride * np.dtype(dtype).itemsize % 64 == 0
     assert table["column_groups"][-1] == 1
 
