@@ -1,6 +1,8 @@
 """Multilayer perceptrons trained on a CPU at the speed of the machine."""
 
+import importlib
 from pathlib import Path
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -35,6 +37,8 @@ __all__ = [
     "DigitsClassifier",
     "EarlyStopping",
     "History",
+    "MLPClassifier",
+    "MLPRegressor",
     "accuracy",
     "create_batches",
     "evaluate",
@@ -51,3 +55,10 @@ __all__ = [
     "to_one_hot",
     "train_epoch",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the estimators, and scikit-learn with them, when one is first asked for."""
+    if name in ("MLPClassifier", "MLPRegressor"):
+        return getattr(importlib.import_module(".estimators", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,11 @@
 """The machine: its threads, the width of its vectors, and the folder for what is made once on it."""
 
+import contextlib
 import functools
 import os
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -12,6 +15,7 @@ from numba.core.codegen import get_host_cpu_features
 MOST_THREADS = 1024
 
 _n_threads: int | None = None
+_of_caller = threading.local()
 
 
 def processor() -> str:
@@ -89,8 +93,21 @@ def get_num_threads() -> int:
     return explicit_threads() or default_threads()
 
 
+@contextlib.contextmanager
+def using_threads(n: int | None) -> Iterator[None]:
+    """Use exactly n threads in what this thread calls within; None leaves all as it is."""
+    before = getattr(_of_caller, "n_threads", None)
+    _of_caller.n_threads = before if n is None else _thread_count(n, "n_threads")
+    try:
+        yield
+    finally:
+        _of_caller.n_threads = before
+
+
 def explicit_threads() -> int | None:
     """Number of threads that the user asked for; None where nobody did."""
+    if (asked_here := getattr(_of_caller, "n_threads", None)) is not None:
+        return asked_here
     if _n_threads is not None:
         return _n_threads
     asked = os.environ.get("FASTMLP_NUM_THREADS", "")

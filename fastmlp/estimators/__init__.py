@@ -1,0 +1,6 @@
+"""scikit-learn's multilayer perceptrons, trained by fastmlp: the same interface and the same curves."""
+
+from .classifier import MLPClassifier
+from .regressor import MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

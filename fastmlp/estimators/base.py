@@ -1,0 +1,174 @@
+"""What both estimators do in their own way; all else is scikit-learn's.
+
+They are subclasses of scikit-learn's, whose parameters, checks, labels and stopping rules are used as they
+are. What is ours: training, the passes that lbfgs wants, and prediction.
+"""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from fastmlp import kernels
+from fastmlp.config import ACTIVATIONS
+from fastmlp.kernels.core.machine import using_threads
+from fastmlp.model import MLP
+from fastmlp.ops import Operations
+
+from . import lbfgs, prediction
+from .network import dense, interleaved, make_network
+from .stochastic import Run
+
+_Array = NDArray[Any]
+
+# keyword-only, after scikit-learn's own
+OURS = {
+    "dropout": 0.0,
+    "weight_decay": 0.0,
+    "ema": None,
+    "schedule": None,
+    "n_threads": None,
+    "dtype": None,
+    "ops": None,
+}
+CONSTRAINTS: dict[str, list[Any]] = {
+    "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
+    "verbose": ["verbose", StrOptions({"bar"})],
+    "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "ema": [Interval(Real, 0, 1, closed="neither"), None],
+    "schedule": [callable, None],
+    "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "dtype": [StrOptions({"float32", "float64"}), type, np.dtype, None],
+    "ops": [StrOptions({"kernels", "reference"}), None],
+}
+
+
+class BaseMLP(BaseEstimator):
+    """The part of an estimator that trains and predicts."""
+
+    _eval_set: Any = None  # while `fit` runs
+
+    # --- training ----------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Any:
+        """Train on a data set.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) array, data frame or sparse matrix; float32 is computed in float32, all
+            else in float64, unless `dtype` says otherwise; uint8 is not copied
+        y : (n_samples,) or (n_samples, n_outputs) labels or targets
+        sample_weight : (n_samples,) weights of the samples, from 0 up
+        eval_set : (X_val, y_val), whose loss and score are taken after each epoch, in
+            `validation_loss_curve_` and `validation_scores_`; early stopping then watches it, and no part of
+            X is set aside
+
+        Returns
+        -------
+        self
+        """
+        self._eval_set = eval_set
+        try:
+            return self._fit(X, y, sample_weight=self._weigh(y, sample_weight), incremental=False)
+        finally:
+            del self._eval_set
+
+    def _weigh(self, y: Any, sample_weight: Any) -> Any:
+        return sample_weight
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        if type(X) is np.ndarray and X.dtype == np.uint8 and X.ndim == 2:
+            # bytes are finite and stay bytes: of them only the shape is looked at
+            _, y = super()._validate_input(np.broadcast_to(np.float64(0), X.shape), y, incremental, reset)
+            return X, y
+        X, y = super()._validate_input(X, y, incremental, reset)
+        return X.astype(self._kind(X.dtype), copy=False), y
+
+    def _kind(self, dtype: Any) -> np.dtype[Any]:
+        """Dtype of the arithmetic with data of a dtype."""
+        if self.dtype is not None:
+            return np.dtype(self.dtype)
+        return np.dtype(np.float32 if dtype == np.float32 else np.float64)
+
+    def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[_Array, _Array]:
+        return super()._init_coef(fan_in, fan_out, self._kind(dtype))
+
+    def _fit_stochastic(
+        self,
+        X: Any,
+        y: _Array,
+        sample_weight: _Array | None,
+        activations: Any,
+        deltas: Any,
+        coef_grads: Any,
+        intercept_grads: Any,
+        layer_units: list[int],
+        incremental: bool,
+    ) -> None:
+        with using_threads(self.n_threads):
+            Run(self, dense(X), y, sample_weight, layer_units, incremental).fit()
+
+    def _fit_lbfgs(self, X: Any, y: _Array, sample_weight: _Array | None, *rest: Any) -> None:
+        lbfgs.refuse(self)
+        verbose, kind = self.verbose, np.float64 if self.dtype is None else self._kind(X.dtype)
+        X = np.ascontiguousarray(dense(X), kind)
+        if verbose == "bar":
+            self.verbose = 0
+        try:
+            with using_threads(self.n_threads):
+                super()._fit_lbfgs(X, y, sample_weight, *rest)
+        finally:
+            self.verbose = verbose
+        kind = self._kind(X.dtype) if self.dtype is not None else np.dtype(np.float64)
+        for arrays in (self.coefs_, self.intercepts_):
+            arrays[:] = [array.astype(kind) for array in arrays]  # not views of the vector
+
+    def _loss_grad_lbfgs(
+        self,
+        packed_coef_inter: _Array,
+        X: _Array,
+        y: _Array,
+        sample_weight: _Array | None,
+        activations: list[Any],
+        deltas: list[Any],
+        coef_grads: Any,
+        intercept_grads: Any,
+    ) -> tuple[float, _Array]:
+        self._unpack(packed_coef_inter)
+        return lbfgs.loss_and_gradient(self, packed_coef_inter, X, y, sample_weight, activations, deltas)
+
+    # --- prediction --------------------------------------------------------------------------------------
+
+    def _forward_pass_fast(self, X: Any, check_input: bool = True) -> _Array:
+        """Compute what scikit-learn's does: the activated outputs."""
+        if check_input:
+            X = prediction.validated(self, X)
+        with using_threads(self.n_threads):
+            return prediction.outputs(self, dense(X))
+
+    # --- the network underneath --------------------------------------------------------------------------
+
+    @property
+    def operations(self) -> Operations:
+        """The operations that compute, by the name in `ops`."""
+        if self.ops != "reference":
+            return kernels
+        from fastmlp import reference
+
+        return reference
+
+    @property
+    def network_(self) -> MLP:
+        """A `fastmlp.MLP` of the present coefficients, which saves to a file."""
+        check_is_fitted(self)
+        widths = [self.coefs_[0].shape[0], *(w.shape[1] for w in self.coefs_)]
+        names = getattr(self, "classes_", None) if self.out_activation_ != "identity" else None
+        model = make_network(self, widths, self.coefs_[0].dtype, class_names=names)
+        model.set_weights(interleaved(self.coefs_, self.intercepts_))
+        return model

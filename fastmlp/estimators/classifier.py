@@ -1,0 +1,103 @@
+"""scikit-learn's classifier, trained by fastmlp."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import neural_network
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import check_is_fitted
+
+from .base import CONSTRAINTS, OURS, BaseMLP, Interval, Real, StrOptions
+
+
+class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
+    """Multilayer perceptron that classifies: `sklearn.neural_network.MLPClassifier`, several times faster.
+
+    With the same arguments, data and random_state, curves, coefficients and predictions are scikit-learn's up
+    to rounding. Two classes are one logistic unit, more a softmax, several labels logistic units of their own.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : widths of the hidden layers
+    activation : of the hidden layers: identity, logistic, tanh, relu, leaky_relu, selu, silu, gelu or mish,
+        or a list with one for each
+    solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol,
+    warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon,
+    n_iter_no_change, max_fun : as scikit-learn has them, with the same defaults
+    verbose : print each epoch's loss, or "bar" for a progress bar on stderr
+    class_weight : weight of each class by its label, or "balanced", by which classes weigh alike
+    label_smoothing : share, from 0 to below 1, of each label that goes to all classes alike
+    dropout : rate of hidden units, or two rates, of inputs and of hidden units
+    weight_decay : decoupled from the gradient, as AdamW has it; alpha is the coupled penalty
+    ema : decay of an exponential moving average of the weights, which the coefficients then are
+    schedule : rates step by step in place of learning_rate, such as `fastmlp.schedules.cosine(1e-3, 0.0)`; the
+        run is as long as max_iter
+    n_threads : threads of this estimator, None for its share of the machine's
+    dtype : float32 or float64, of the arithmetic; None goes by X, as scikit-learn does
+    ops : "reference" computes with `fastmlp.reference`, in NumPy; None with the kernels
+
+    Attributes
+    ----------
+    Those of scikit-learn's, and
+
+    validation_loss_curve_ : loss of `eval_set` after each epoch, without the penalty
+    network_ : a `fastmlp.MLP` of the coefficients, which saves to a file
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastmlp import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> MLPClassifier(max_iter=500, random_state=0).fit(X, y).score(X, y)
+    0.98
+    """
+
+    _ours = (*OURS, "class_weight", "label_smoothing")
+    _parameter_constraints = {
+        **neural_network.MLPClassifier._parameter_constraints,
+        **CONSTRAINTS,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+        dropout: Any = 0.0,
+        weight_decay: float = 0.0,
+        ema: float | None = None,
+        schedule: Any = None,
+        n_threads: int | None = None,
+        dtype: Any = None,
+        ops: str | None = None,
+    ) -> None:
+        given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        for name in self._ours:
+            setattr(self, name, given.pop(name))
+        super().__init__(**given)

@@ -1,0 +1,93 @@
+"""The loss and its gradient at a vector of all parameters, which SciPy's L-BFGS-B asks for."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.config import KEEP_Z
+from fastmlp.steps import take_losses, weighted_mean
+
+from .network import activations_of, labels_of
+
+_Array = NDArray[Any]
+
+_ONLY_STOCHASTIC = {"dropout": 0.0, "weight_decay": 0.0, "ema": None, "schedule": None}
+
+
+def refuse(estimator: Any) -> None:
+    """Refuse what has no meaning where all data is looked at at once."""
+    for name, nothing in _ONLY_STOCHASTIC.items():
+        if getattr(estimator, name) not in (nothing, 0):
+            raise ValueError(f"{name}={getattr(estimator, name)!r} is of solver='sgd' and 'adam', not of lbfgs")
+    if estimator._eval_set is not None:
+        raise ValueError("eval_set is of solver='sgd' and 'adam', not of lbfgs, which has no epochs")
+
+
+def loss_and_gradient(
+    estimator: Any,
+    packed: _Array,
+    X: _Array,
+    y: _Array,
+    weights: _Array | None,
+    outputs: list[Any],
+    deltas: list[Any],
+) -> tuple[float, _Array]:
+    """Compute the penalized loss of all samples, and its gradient in the order of `packed`.
+
+    Parameters
+    ----------
+    estimator : whose coefs_ say the shapes
+    packed : (n_parameters,) [W1, W2, …, b1, b2, …]
+    X : (n, n_features) rows contiguous
+    y : (n, n_outputs) as scikit-learn has them
+    weights : (n,) of the samples, or None
+    outputs, deltas : lists that keep workspaces from call to call: of X and each layer's output, and of each
+        layer's gradient; made where they hold None
+    """
+    ops, n = estimator.operations, len(X)
+    parameters = packed.astype(X.dtype, copy=False)
+    gradient = np.empty_like(parameters)
+    shapes = [w.shape for w in estimator.coefs_]
+    layers, gradients = _views(parameters, shapes), _views(gradient, shapes)
+    names = activations_of(estimator, len(layers) - 1)
+    for i, (_, width) in enumerate(shapes):
+        if outputs[i + 1] is None:
+            outputs[i + 1], deltas[i] = np.empty((2, n, width), X.dtype)
+    outputs[0], zs = X, []
+    for i, (name, (w, b)) in enumerate(zip(names, layers, strict=False)):
+        zs.append(np.empty_like(deltas[i]) if name in KEEP_Z else outputs[i + 1])
+        ops.linear_activation_forward(outputs[i], w, b, name, zs[i], outputs[i + 1])
+    ops.linear_forward(outputs[-2], *layers[-1], outputs[-1])
+    loss = _loss(estimator, outputs[-1], y, deltas[-1], weights)
+    total = n if weights is None else weights.sum()
+    penalty = sum(np.vdot(w, w) for w, _ in layers)
+    for i in reversed(range(len(layers))):
+        (w, _), below = layers[i], deltas[i - 1] if i else None
+        if i == len(layers) - 1:
+            ops.linear_backward(outputs[i], w, deltas[i], below, *gradients[i])
+        else:
+            saved = outputs[i + 1], zs[i]
+            ops.linear_activation_backward(outputs[i], w, *saved, deltas[i], names[i], below, *gradients[i])
+    penalized = sum(w.size for w, _ in layers)
+    gradient[:penalized] += estimator.alpha / total * parameters[:penalized]
+    return loss + 0.5 * estimator.alpha * float(penalty) / total, gradient.astype(packed.dtype, copy=False)
+
+
+def _loss(estimator: Any, z: _Array, y: _Array, dz: _Array, weights: _Array | None) -> float:
+    """Give the mean loss as scikit-learn reports it, and write the gradient of the outputs."""
+    output, options = estimator.out_activation_, {}
+    if output in ("softmax", "logistic"):
+        options = {"limit": -np.log(np.finfo(z.dtype).eps)}
+    smoothing = getattr(estimator, "label_smoothing", 0.0)
+    labels = labels_of(estimator, y)
+    losses = take_losses(estimator.operations, output, z, labels, dz, weights, smoothing, **options)
+    return weighted_mean(losses, weights)[0] / (estimator.n_outputs_ if output == "identity" else 1)
+
+
+def _views(packed: _Array, shapes: list[tuple[int, int]]) -> list[tuple[_Array, _Array]]:
+    """View W and b of every layer in a vector of all."""
+    ends = np.cumsum([n_in * n_out for n_in, n_out in shapes] + [n_out for _, n_out in shapes])
+    parts = np.split(packed, ends[:-1])
+    weights = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
+    return list(zip(weights, parts[len(shapes) :], strict=True))
