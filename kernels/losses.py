@@ -49,8 +49,9 @@ def softmax_cross_entropy(logits, labels, dlogits, losses, weights=None, smoothi
 
     y is one-hot, or a row of labels; smoothed it is y (1 - smoothing) + smoothing / n_classes (Szegedy et
     al., Rethinking the Inception Architecture, 2016, section 7). The row's maximum is subtracted first, so
-    exp cannot overflow; -log p is log(total) + max - logit, so nothing is clipped. Sums run in ascending
-    class. NaN stays NaN.
+    exp cannot overflow; -log p is log(total) + max - logit, so nothing is clipped. The total is added in
+    ascending class; the terms of losses, like those of the other losses, in eight chains, of the classes
+    alike modulo 8. NaN stays NaN.
 
     Parameters (rows contiguous)
     ----------
@@ -213,12 +214,7 @@ def loss_rows(output, z, dz, targets, rows, n_out, row_losses):
             to, top = (row_of(dz, row), share), row_losses[row]
             row_losses[row] = _softmax_row(row_of(z, row), top, to, n_out, targets, sample)
     else:
-        for row in range(first, last):
-            y, to = (
-                address(targets.label_rows, targets.samples[row], 0),
-                (row_of(dz, row), _share(targets, row, z.pointer[0])),
-            )
-            row_losses[row] = _other_row(row_of(z, row), output, to, n_out, y, targets.smoothing)
+        _other_rows(output, z, dz, targets, rows, n_out, row_losses)
     if targets.weights.size:
         for row in range(first, last):
             if _share(targets, row, z.pointer[0]) == np.inf:  # even where the row is not finite
@@ -280,23 +276,26 @@ def _label(targets, sample, c, left):
 
 
 @kernel
-def _other_row(z, output, to, n_out, y, smoothing):
-    """Gradient and loss of a row of outputs that are independent of each other; y is its row of labels."""
-    dz, share = to
-    losses = eight(0.0)
-    for c in range(0, n_out, EIGHT):
-        left = n_out - c
-        logit, label = load_eight(offset(z, c), left), load_eight(offset(y, c), left)
-        if output == LOGISTIC:
-            label = add(mul(label, eight(1 - smoothing)), eight(smoothing / 2))
-            gradient, loss = _logistic(logit, rounded(label, z[0]))
-        elif output == IDENTITY:
-            gradient, loss = _squared(logit, rounded(label, z[0]))
-        else:
-            gradient, loss = _deviance(logit, label, z[0])
-        store(div(gradient, eight(share)), offset(dz, c), left)
-        losses = add(losses, keep_first(loss, left, 0.0))
-    return sum_of_lanes(losses)
+def _other_rows(output, z, dz, targets, rows, n_out, row_losses):
+    """Gradients and losses of rows of outputs that are independent of each other."""
+    smoothing = targets.smoothing
+    for row in range(*rows):
+        like = z.pointer[0]
+        share, losses = eight(_share(targets, row, like)), eight(0.0)
+        labels = address(targets.label_rows, targets.samples[row], 0)
+        for c in range(0, n_out, EIGHT):
+            left = n_out - c
+            logit, y = load_eight(offset(row_of(z, row), c), left), load_eight(offset(labels, c), left)
+            if output == LOGISTIC:
+                smoothed = add(mul(y, eight(1 - smoothing)), eight(smoothing / 2))
+                gradient, loss = _logistic(logit, rounded(smoothed, like))
+            elif output == IDENTITY:
+                gradient, loss = _squared(logit, rounded(y, like))
+            else:
+                gradient, loss = _deviance(logit, y, like)
+            store(div(gradient, share), offset(row_of(dz, row), c), left)
+            losses = add(losses, keep_first(loss, left, 0.0))
+        row_losses[row] = sum_of_lanes(losses)
 
 
 @kernel
