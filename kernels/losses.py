@@ -7,12 +7,16 @@ import numpy as np
 from .core import threads
 from .core.jit import entry, kernel
 from .core.math import exp, log, log1p
-from .core.matrix import offset, row_of, rows_of
+from .core.matrix import address, offset, row_of, rows_of
 from .core.memory import OUTPUTS
 from .core.simd import (
+    EIGHT,
+    add,
+    at_least,
     choose,
     convert,
     div,
+    eight,
     filled,
     fma,
     keep_first,
@@ -20,11 +24,14 @@ from .core.simd import (
     larger,
     largest_lane,
     load,
+    load_eight,
     mul,
+    rounded,
     splat,
-    stack_of,
     store,
     sub,
+    sum_of_lanes,
+    where_positive,
 )
 
 # the number of an output is its place in OUTPUTS
@@ -32,7 +39,7 @@ SOFTMAX, LOGISTIC, IDENTITY, EXP = range(len(OUTPUTS))
 
 _NO_WEIGHTS, _NO_LABELS, _NO_ROWS = np.empty(0), np.empty(0, np.int64), np.empty((0, 0))
 _TINY = float(np.finfo(np.float64).tiny)  # below it y log y is nothing, and log takes no such y
-_one_vector = stack_of(1)
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 def softmax_cross_entropy(logits, labels, dlogits, losses, weights=None, smoothing=0.0):
@@ -42,8 +49,9 @@ def softmax_cross_entropy(logits, labels, dlogits, losses, weights=None, smoothi
 
     y is one-hot, or a row of labels; smoothed it is y (1 - smoothing) + smoothing / n_classes (Szegedy et
     al., Rethinking the Inception Architecture, 2016, section 7). The row's maximum is subtracted first, so
-    exp cannot overflow; -log p is log(total) + max - logit, so nothing is clipped. Sums run in ascending
-    class. NaN stays NaN.
+    exp cannot overflow; -log p is log(total) + max - logit, so nothing is clipped. The total is added in
+    ascending class; the terms of losses, like those of the other losses, in eight chains, of the classes
+    alike modulo 8. NaN stays NaN.
 
     Parameters (rows contiguous)
     ----------
@@ -206,10 +214,7 @@ def loss_rows(output, z, dz, targets, rows, n_out, row_losses):
             to, top = (row_of(dz, row), share), row_losses[row]
             row_losses[row] = _softmax_row(row_of(z, row), top, to, n_out, targets, sample)
     else:
-        for row in range(first, last):
-            sample, share = targets.samples[row], _share(targets, row, z.pointer[0])
-            to = row_of(dz, row), share
-            row_losses[row] = _other_row(row_of(z, row), output, to, n_out, targets, sample)
+        _other_rows(output, z, dz, targets, rows, n_out, row_losses)
     if targets.weights.size:
         for row in range(first, last):
             if _share(targets, row, z.pointer[0]) == np.inf:  # even where the row is not finite
@@ -248,68 +253,80 @@ def _softmax_row(z, top, to, n_classes, targets, sample):
             store(div(div(load(offset(dz, c), left), splat(total)), splat(share)), offset(dz, c), left)
         dz[label] = likely
         return log_total - np.float64(z[label])
-    loss = 0.0
-    for c in range(n_classes):
-        y = _label(targets, sample, c) * (1 - smoothing) + smoothing / n_classes
-        dz[c] = (dz[c] / total - convert(y, total)) / share
-        if y > 0:  # a class of no weight adds nothing, even where its logit is -inf
-            loss += y * (log_total - np.float64(z[c]))
-    return loss
+    losses = eight(0.0)
+    for c in range(0, n_classes, EIGHT):
+        left = n_classes - c
+        label = add(mul(_label(targets, sample, c, left), eight(1 - smoothing)), eight(smoothing / n_classes))
+        p = div(load_eight(offset(dz, c), left), eight(total))
+        store(div(sub(p, rounded(label, total)), eight(share)), offset(dz, c), left)
+        # a class of no weight adds nothing, even where its logit is -inf
+        minus_log_p = sub(eight(log_total), rounded(load_eight(offset(z, c), left), 0.0))
+        loss = where_positive(label, mul(label, minus_log_p))
+        losses = add(losses, keep_first(loss, left, 0.0))
+    return sum_of_lanes(losses)
 
 
 @kernel
-def _label(targets, sample, c):
-    """What a label says of a class: 1 for its own, or the number in its row."""
+def _label(targets, sample, c, left):
+    """What a label says of eight classes from c on: 1 for its own, or the numbers in its row."""
     if targets.label_rows.size:
-        return targets.label_rows[sample, c]
-    return 1.0 if targets.labels[sample] == c else 0.0
+        return load_eight(address(targets.label_rows, sample, c), left)
+    own = targets.labels[sample] - c
+    return keep_first(keep_first(eight(0.0), own, 1.0), own + 1, 0.0)
 
 
 @kernel
-def _other_row(z, output, to, n_out, targets, sample):
-    """Gradient and loss of a row of outputs that are independent of each other."""
-    (dz, share), smoothing = to, targets.smoothing
-    if output == LOGISTIC:
-        for c in range(n_out):
-            dz[c] = convert(_label(targets, sample, c) * (1 - smoothing) + smoothing / 2, z[0])
-        return _logistic_row(z, dz, n_out, share)
-    loss = 0.0
-    for c in range(n_out):
-        y, logit = _label(targets, sample, c), np.float64(z[c])
-        if output == IDENTITY:
-            error = z[c] - convert(y, z[0])
-            loss += 0.5 * np.float64(error) * np.float64(error)
-        else:
-            mean = largest_lane(exp(splat(logit)))
-            loss += mean - y
-            if y >= _TINY:
-                loss -= y * (logit - log(y))
-            error = convert(mean - y, z[0])
-            if np.abs(error) == np.inf:
-                loss = np.inf
-        dz[c] = error / share
-    return loss
+def _other_rows(output, z, dz, targets, rows, n_out, row_losses):
+    """Gradients and losses of rows of outputs that are independent of each other."""
+    smoothing = targets.smoothing
+    for row in range(*rows):
+        like = z.pointer[0]
+        share, losses = eight(_share(targets, row, like)), eight(0.0)
+        labels = address(targets.label_rows, targets.samples[row], 0)
+        for c in range(0, n_out, EIGHT):
+            left = n_out - c
+            logit, y = load_eight(offset(row_of(z, row), c), left), load_eight(offset(labels, c), left)
+            if output == LOGISTIC:
+                smoothed = add(mul(y, eight(1 - smoothing)), eight(smoothing / 2))
+                gradient, loss = _logistic(logit, rounded(smoothed, like))
+            elif output == IDENTITY:
+                gradient, loss = _squared(logit, rounded(y, like))
+            else:
+                gradient, loss = _deviance(logit, y, like)
+            store(div(gradient, share), offset(row_of(dz, row), c), left)
+            losses = add(losses, keep_first(loss, left, 0.0))
+        row_losses[row] = sum_of_lanes(losses)
 
 
 @kernel
-def _logistic_row(z, dz, n_out, share):
-    """Turn the targets in dz into the gradient; returns the loss."""
-    width, terms = lanes(z), _one_vector(z[0])
-    loss = 0.0
-    for c in range(0, n_out, width):
-        left = n_out - c
-        logit, y = load(offset(z, c), left), load(offset(dz, c), left)
-        zero, one = filled(logit, 0.0), filled(logit, 1.0)
-        size = larger(logit, sub(zero, logit))
-        e = exp(sub(zero, size))
-        # p and 1 - p, so that neither cancels
-        likelier = div(one, fma(e, one, one))
-        other = mul(e, likelier)
-        p, q = choose(logit, likelier, other), choose(logit, other, likelier)
-        not_y = sub(one, y)
-        gradient = sub(mul(not_y, p), mul(y, q))
-        store(div(gradient, splat(share)), offset(dz, c), left)
-        store(fma(size, choose(logit, not_y, y), log1p(e)), terms, width)
-        for lane in range(min(left, width)):
-            loss += np.float64(terms[lane])
-    return loss
+def _logistic(logit, y):
+    """Gradients and losses of eight logistic units."""
+    zero, one = filled(logit, 0.0), filled(logit, 1.0)
+    size = larger(logit, sub(zero, logit))
+    e = exp(sub(zero, size))
+    # p and 1 - p, so that neither cancels
+    likelier = div(one, fma(e, one, one))
+    other = mul(e, likelier)
+    p, q = choose(logit, likelier, other), choose(logit, other, likelier)
+    not_y = sub(one, y)
+    loss = fma(size, choose(logit, not_y, y), log1p(e))
+    return sub(mul(not_y, p), mul(y, q)), rounded(loss, 0.0)
+
+
+@kernel
+def _squared(z, y):
+    """Gradients and losses of eight values."""
+    error = sub(z, y)
+    exact = rounded(error, 0.0)
+    return error, mul(mul(eight(0.5), exact), exact)
+
+
+@kernel
+def _deviance(z, y, like):
+    """Gradients, in the dtype of the scalar `like`, and losses of eight means exp(z)."""
+    logit, some = rounded(z, 0.0), at_least(y, eight(_TINY))
+    mean = exp(logit)
+    error = rounded(sub(mean, y), like)
+    loss = sub(sub(mean, y), where_positive(some, mul(some, sub(logit, log(some)))))
+    size = rounded(larger(error, sub(filled(error, 0.0), error)), 0.0)
+    return error, choose(sub(size, eight(_LARGEST)), eight(np.inf), loss)

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .simd import I64, constant, fused, unary
+from .simd import I32, I64, constant, fused, unary
 
 # erf(x) = 1 - exp(-x Q(x)) for x >= 0: minimax polynomials for Q(x) = -log(erfc(x)) / x, lowest power first,
 # by Remez' exchange in 60 digits for the relative error of erf (2**-31 up to 4, 2**-55 up to 6, where erf
@@ -171,6 +171,26 @@ def _log1p(builder, x):
     return builder.fmul(builder.fadd(s, s), _polynomial(builder, builder.fmul(s, s), terms))
 
 
+def _log(builder, x):
+    one, whole = constant(x.type, 1.0), ir.VectorType(I64, x.type.count)
+
+    def every(number):
+        return ir.Constant(whole, [number] * whole.count)
+
+    lowest = every(0x3FE6A09E667F3BCD)  # the bits of sqrt(1/2)
+    bits = builder.bitcast(x, whole)
+    # e + 1023 by bits alone, as those of 2**52 + e + 1023: not every processor converts vectors of int64
+    above = builder.sub(bits, lowest)
+    exponent = builder.lshr(builder.add(above, every(1023 << 52)), every(52))
+    e = builder.bitcast(builder.or_(exponent, every(0x433 << 52)), x.type)
+    e = builder.fsub(e, constant(x.type, 2.0**52 + 1023))
+    m = builder.bitcast(builder.sub(bits, builder.and_(above, every(-1 << 52))), x.type)
+    s = builder.fdiv(builder.fsub(m, one), builder.fadd(m, one))
+    total = _polynomial(builder, builder.fmul(s, s), [1 / k for k in range(1, 23, 2)])
+    result = fused(builder, e, constant(x.type, math.log(2)), builder.fmul(builder.fadd(s, s), total))
+    return builder.fadd(result, builder.fsub(x, x))  # 0, or NaN where x is NaN
+
+
 exp = _function(
     """Exponential, within 2 u of the true value where that is normal.
 
@@ -223,28 +243,20 @@ erf = _function(
 
 @intrinsic
 def log(typingctx, x):
-    """Natural logarithm of a float64 that is normal and positive, within 4 u; NaN stays NaN.
+    """Natural logarithm of float64 that is normal and positive, within 4 u; NaN stays NaN.
 
-    With x = 2**e m, sqrt(1/2) <= m < sqrt(2), and s = (m - 1) / (m + 1), it is e ln 2 + 2 artanh(s), by the
-    Taylor sum of artanh; s**2 is below 0.03, so that the first term left out is below u / 8 (Muller,
-    Elementary Functions, chapter 11). No call into a library, which would save all vector registers.
+    Of a scalar or a vector, whose lanes that are no such numbers come to anything. With x = 2**e m,
+    sqrt(1/2) <= m < sqrt(2), and s = (m - 1) / (m + 1), it is e ln 2 + 2 artanh(s), by the Taylor sum of
+    artanh; s**2 is below 0.03, so that the first term left out is below u / 8 (Muller, Elementary Functions,
+    chapter 11). No call into a library, which would save all vector registers.
     """
-    if x != types.float64:
+    if getattr(x, "dtype", x) != types.float64:
         return None
 
     def generate(context, builder, signature, args):
-        number = args[0].type
-        lowest = I64(0x3FE6A09E667F3BCD)  # the bits of sqrt(1/2)
-        bits = builder.bitcast(args[0], I64)
-        exponent = builder.ashr(builder.sub(bits, lowest), I64(52))
-        m = builder.bitcast(builder.sub(bits, builder.shl(exponent, I64(52))), number)
-        s = builder.fdiv(builder.fsub(m, number(1.0)), builder.fadd(m, number(1.0)))
-        square = builder.fmul(s, s)
-        total = number(1 / 21)
-        for k in range(19, 0, -2):
-            total = builder.fma(total, square, number(1 / k))
-        whole = builder.fmul(builder.fadd(s, s), total)
-        result = builder.fma(builder.sitofp(exponent, number), number(math.log(2)), whole)
-        return builder.fadd(result, builder.fsub(args[0], args[0]))  # 0, or NaN where x is NaN
+        if x != types.float64:
+            return _log(builder, args[0])
+        none = ir.Constant(ir.VectorType(args[0].type, 1), ir.Undefined)
+        return builder.extract_element(_log(builder, builder.insert_element(none, args[0], I32(0))), I32(0))
 
     return x(x), generate

@@ -12,18 +12,18 @@ I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 class Vector(types.Type):
-    """Numba type of one register of floats."""
+    """Numba type of one register of floats, or of so many floats in as many registers as they take."""
 
-    def __init__(self, dtype):
-        self.dtype = dtype
-        super().__init__(name=f"Vector({dtype})")
+    def __init__(self, dtype, count=None):
+        self.dtype, self.count = dtype, count or VECTOR_BYTES * 8 // dtype.bitwidth
+        super().__init__(name=f"Vector({dtype}, {self.count})")
 
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
         element = manager.lookup(kind.dtype).get_value_type()
-        super().__init__(manager, kind, vector_of(element))
+        super().__init__(manager, kind, ir.VectorType(element, kind.count))
 
 
 def vector_of(element):
@@ -172,15 +172,29 @@ def _call(builder, name, vector, args, result, suffix=""):
 # --- vectors as values in kernels ------------------------------------------------------------------------
 
 
-@intrinsic
-def load(typingctx, pointer, count):
-    """Vector at `pointer`: its first `count` lanes, zero in the others."""
+EIGHT = (
+    8  # lanes of a vector that is as long on every processor, so that sums in its lanes have the same bits
+)
 
-    def generate(context, builder, signature, args):
-        vector = vector_of(context.get_value_type(pointer.dtype))
-        return load_vector(builder, args[0], vector, first_lanes(builder, vector, args[1]))
 
-    return Vector(pointer.dtype)(pointer, types.intp), generate
+def _load(doc, n_lanes=None):
+    """Make the intrinsic that loads so many lanes, or as many as a register has."""
+
+    def load(typingctx, pointer, count):
+        kind = Vector(pointer.dtype, n_lanes)
+
+        def generate(context, builder, signature, args):
+            vector = context.get_value_type(kind)
+            return load_vector(builder, args[0], vector, first_lanes(builder, vector, args[1]))
+
+        return kind(pointer, types.intp), generate
+
+    load.__doc__ = doc
+    return intrinsic(load)
+
+
+load = _load("Vector at `pointer`: its first `count` lanes, zero in the others.")
+load_eight = _load("The same of eight lanes.", EIGHT)
 
 
 @intrinsic
@@ -194,14 +208,33 @@ def store(typingctx, value, pointer, count):
     return types.void(value, pointer, types.intp), generate
 
 
+def _splat(doc, n_lanes=None):
+    """Make the intrinsic of so many lanes, or as many as a register has, that all equal a scalar."""
+
+    def splat(typingctx, scalar):
+        kind = Vector(scalar, n_lanes)
+        return kind(scalar), lambda context, builder, signature, args: broadcast(builder, args[0], kind.count)
+
+    splat.__doc__ = doc
+    return intrinsic(splat)
+
+
+splat = _splat("Vector whose lanes all equal `scalar`, in the scalar's dtype.")
+eight = _splat("The same of eight lanes.", EIGHT)
+
+
 @intrinsic
-def splat(typingctx, scalar):
-    """Vector whose lanes all equal `scalar`, in the scalar's dtype."""
+def rounded(typingctx, value, like):
+    """Vector of as many lanes in the dtype of the scalar `like`, which may be the wider one."""
+    kind = Vector(like, value.count)
 
     def generate(context, builder, signature, args):
-        return broadcast(builder, args[0], vector_of(args[0].type).count)
+        if kind == value:
+            return args[0]
+        change = builder.fpext if like.bitwidth > value.dtype.bitwidth else builder.fptrunc
+        return change(args[0], context.get_value_type(kind))
 
-    return Vector(scalar)(scalar), generate
+    return kind(value, like), generate
 
 
 def _elementwise(doc, build):
@@ -235,6 +268,10 @@ mul = _elementwise("a * b", lambda builder, a, b: builder.fmul(a, b))
 div = _elementwise("a / b", lambda builder, a, b: builder.fdiv(a, b))
 larger = _elementwise("the larger lanes; where one of both is NaN, those of a", _larger)
 smaller = _elementwise("the smaller lanes; where one of both is NaN, those of a", _smaller)
+at_least = _elementwise(
+    "a where a >= b, and 0 elsewhere",
+    lambda builder, a, b: _select(builder, ">=", a, b, a, constant(a.type, 0.0)),
+)
 where_positive = _elementwise(
     "b where a > 0, and 0 elsewhere",
     lambda builder, a, b: _select(builder, ">", a, constant(a.type, 0.0), b, constant(a.type, 0.0)),
@@ -291,17 +328,24 @@ def keep_first(typingctx, value, count, fill):
     return value(value, types.intp, fill), generate
 
 
-@intrinsic
-def largest_lane(typingctx, value):
-    """The largest lane, by halving."""
+def _across(doc, combine):
+    """Make the intrinsic that combines all lanes, by halving."""
 
-    def generate(context, builder, signature, args):
-        vector, count = args[0], args[0].type.count
-        step = count // 2
-        while step:
-            order = ir.Constant(ir.VectorType(I32, count), [(lane + step) % count for lane in range(count)])
-            vector = _larger(builder, vector, builder.shuffle_vector(vector, vector, order))
-            step //= 2
-        return builder.extract_element(vector, I32(0))
+    def lane(typingctx, value):
+        def generate(context, builder, signature, args):
+            vector, count = args[0], args[0].type.count
+            step = count // 2
+            while step:
+                order = ir.Constant(ir.VectorType(I32, count), [(i + step) % count for i in range(count)])
+                vector = combine(builder, vector, builder.shuffle_vector(vector, vector, order))
+                step //= 2
+            return builder.extract_element(vector, I32(0))
 
-    return value.dtype(value), generate
+        return value.dtype(value), generate
+
+    lane.__doc__ = doc
+    return intrinsic(lane)
+
+
+largest_lane = _across("The largest lane.", _larger)
+sum_of_lanes = _across("The sum of all lanes.", lambda builder, a, b: builder.fadd(a, b))

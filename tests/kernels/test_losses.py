@@ -1,5 +1,8 @@
 """Softmax and cross-entropy in one pass against the float64 reference."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 from bounds import (
@@ -13,6 +16,7 @@ from bounds import (
     softmax,
     squared,
 )
+from trees import python
 
 from fastmlp import kernels, reference
 
@@ -262,3 +266,74 @@ def test_nan_stays_nan(name, dtype):
     dz, losses = call_loss(kernels, name, z.astype(dtype), y)
     assert np.isnan(losses).tolist() == [False, True, False] and np.isnan(dz[1, 18])
     assert np.isfinite(dz[[0, 2]]).all()
+
+
+# --- bits -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_out", [1, 7, 8, 9, 31, 100])
+def test_a_loss_is_the_sum_of_eight_chains(n_out):
+    z, y = draw_squared(np.random.default_rng(6), (3, n_out))
+    terms = np.zeros((3, -(-n_out // 8) * 8))
+    terms[:, :n_out] = 0.5 * (z - y) * (z - y)
+    chains = np.zeros((3, 8))
+    for c in range(0, n_out, 8):
+        chains += terms[:, c : c + 8]
+    halves = chains[:, :4] + chains[:, 4:]
+    expected = (halves[:, 0] + halves[:, 2]) + (halves[:, 1] + halves[:, 3])
+    assert call_loss(kernels, "squared_error", z, y)[1].tolist() == expected.tolist()
+
+
+@DTYPES
+@NAMES
+@pytest.mark.parametrize("place", [0, 7, 8, 18])
+def test_what_is_not_finite_is_so_in_the_twin(name, place, dtype):
+    z, y = LOSSES[name][0](np.random.default_rng(8), (6, 19))
+    z[:, place] = [np.inf, -np.inf, np.nan, 1e30, -1e30, 800]
+    for label in (0.0, 0.5, 1.0):
+        y[:, place] = label
+        pairs = zip(*(call_loss(ops, name, z.astype(dtype), y) for ops in (kernels, reference)), strict=True)
+        for got, expected in pairs:
+            assert np.array_equal(np.isnan(got), np.isnan(expected))
+            assert np.array_equal(np.isinf(got) * got, np.isinf(expected) * expected, equal_nan=True)
+
+
+def test_a_count_beyond_the_dtype_is_an_infinite_loss_and_a_nan_beside_it_stays():
+    z, y = np.zeros((2, 9), np.float32), np.ones((2, 9))
+    y[:, 1] = 1e39
+    z[1, 8] = np.nan
+    dz, losses = call_loss(kernels, "poisson_deviance", z, y)
+    assert losses[0] == np.inf and np.isnan(losses[1])
+    assert dz[:, 1].tolist() == [-np.inf, -np.inf]
+
+
+WIDTHS = """
+import hashlib, itertools, sys
+import numpy as np
+sys.path.append(sys.argv[1])
+from test_losses import LOSSES, call_loss, kernels
+
+found = hashlib.sha256()
+for name, dtype, n_out in itertools.product(LOSSES, (np.float32, np.float64), (1, 8, 37)):
+    rng = np.random.default_rng(n_out)
+    z, y = LOSSES[name][0](rng, (20, n_out))
+    options = [(), (rng.random(20),)]
+    if name.endswith("entropy"):
+        options += [(None, 0.1)]
+    labels = [y, rng.integers(n_out, size=20)] if name.startswith("softmax") else [y]
+    for label, given in itertools.product(labels, options):
+        for result in call_loss(kernels, name, z.astype(dtype), label, *given):
+            found.update(result.tobytes())
+print(found.hexdigest())
+"""
+
+
+def test_neither_the_width_of_vectors_nor_threads_change_a_bit():
+    def run(width, threads):
+        here = str(Path(__file__).parent)
+        return python("-c", WIDTHS, here, FASTMLP_VECTOR_BYTES=width, FASTMLP_NUM_THREADS=threads)
+
+    with ThreadPoolExecutor() as pool:
+        children = list(pool.map(run, ("64", "32", "16"), ("1", "3", "2")))
+    assert [child.returncode for child in children] == [0, 0, 0], [child.stderr for child in children]
+    assert len({child.stdout for child in children}) == 1

@@ -209,5 +209,12 @@ def test_log_is_within_4_units_of_the_true_value():
     _log(x, got)
     expected = np.log(x.astype(np.longdouble))
     assert np.all(np.abs(got - expected) <= 4 * unit(np.float64) * np.abs(expected))
+    assert np.array_equal(over(math.log)(x), got)  # of vectors, to the bit
     _log(np.array([np.nan]), got)
     assert np.isnan(got[0])
+
+
+def test_a_lane_that_log_takes_not_leaves_the_others_alone():
+    x = np.array([2.0, 0.0, 2.0, -1.0, 2.0, np.inf, 2.0, np.nan])
+    got = over(math.log)(x)
+    assert np.all(got[::2] == got[0]) and np.isnan(got[-1])

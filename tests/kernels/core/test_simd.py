@@ -63,6 +63,35 @@ def test_primitives(dtype, side):
         assert_margins_untouched(out)
 
 
+@callable_kernel
+def _eights(a, b, count, out, others):
+    va, vb = simd.load_eight(matrix.address(a, 0, 0), count), simd.load_eight(matrix.address(b, 0, 0), count)
+    target = matrix.address(out, 0, 0)
+    simd.store(simd.at_least(va, vb), target, 8)
+    simd.store(simd.keep_first(simd.eight(b[0]), count, a[0]), matrix.offset(target, 8), 8)
+    simd.store(simd.eight(simd.sum_of_lanes(va)), matrix.offset(target, 16), 8)
+    simd.store(simd.rounded(va, others[0]), matrix.address(others, 0, 0), 8)
+
+
+@pytest.mark.parametrize("other", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_eight_lanes_whatever_the_vectors_width(dtype, other):
+    rng = np.random.default_rng(1)
+    for count in (-1, 0, 1, 5, 7, 8, 9, 800):
+        a, b = (framed(rng.standard_normal(8), dtype) for _ in range(2))
+        out, others = framed_output(24, dtype), framed_output(8, other)
+        b[3] = a[3]
+        _eights(a, b, count, out, others)
+        there = np.arange(8) < count
+        va, vb = np.where(there, a, 0), np.where(there, b, 0)
+        assert np.array_equal(out[:8], np.where(va >= vb, va, 0))
+        assert np.array_equal(out[8:16], np.where(there, b[0], a[0]))
+        halves = va[:4] + va[4:]
+        assert np.all(out[16:] == (halves[0] + halves[2]) + (halves[1] + halves[3]))
+        assert np.array_equal(others, va.astype(other))
+        assert_margins_untouched(out, others)
+
+
 @SIDES
 def test_comparisons_of_nan_and_zero(dtype, side):
     a, b, out = np.ones(side, dtype), np.full(side, 2, dtype), np.empty((10, side), dtype)
