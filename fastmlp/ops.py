@@ -88,6 +88,7 @@ class Operations(Protocol):
         losses: NDArray[np.float64],
         weights: NDArray[np.float64] | None = None,
         smoothing: float = 0.0,
+        limit: float = np.inf,
     ) -> None:
         """Give each row's loss, and the gradient of their weighted mean."""
 
@@ -99,6 +100,7 @@ class Operations(Protocol):
         losses: NDArray[np.float64],
         weights: NDArray[np.float64] | None = None,
         smoothing: float = 0.0,
+        limit: float = np.inf,
     ) -> None:
         """Give the same of units that are labels of their own."""
 

@@ -1,5 +1,6 @@
 """Steps of an optimizer: what training keeps beside the weights, and what the operations are told."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -130,12 +131,13 @@ def take_losses(
     dz: _Array,
     weights: _Array | None,
     smoothing: float,
+    limit: float = math.inf,
 ) -> NDArray[np.float64]:
     """Compute each row's loss, and the gradient of their weighted mean."""
     losses = np.empty(len(z))
     if output in ("softmax", "logistic"):
         loss = ops.softmax_cross_entropy if output == "softmax" else ops.logistic_cross_entropy
-        loss(z, labels, dz, losses, weights, smoothing)
+        loss(z, labels, dz, losses, weights, smoothing, limit)
     else:
         (ops.squared_error if output == "identity" else ops.poisson_deviance)(z, labels, dz, losses, weights)
     return losses

@@ -122,6 +122,8 @@ def _train_epoch(
     fill_values(values, scale, draw_of(0, 0, table[0].drop, scale).factor)
     shifted, dropped = shift.size > 0, table[0].drop > 0
     scaling = Scaling(scale, values, address(shift, 0, 0), shifted and not dropped, shifted and dropped)
+    limit = settings[0].loss_limit
+    of_labels = settings[0].smoothing, limit if limit > 0 else np.inf
     began, quickest, taken = threads.cycles(), threads.BROKEN, settings[0].steps
     for batch in range(losses.size):
         if thread == 0:
@@ -145,7 +147,7 @@ def _train_epoch(
             _samples(order, batch + 1, batch_size),
         )
         rows = samples.size
-        targets = targets_of((labels, label_rows), weights, samples, rows, settings[0].smoothing)
+        targets = targets_of((labels, label_rows), weights, samples, rows, of_labels)
         key = step_key(settings[0].seed, settings[0].all_steps + taken - settings[0].steps)
         data = Batch(memory, table, x, targets, masks, scaling, samples, next_samples, key)
         if squares.size:

@@ -27,6 +27,7 @@ from .core.simd import (
     load_eight,
     mul,
     rounded,
+    smaller,
     splat,
     store,
     sub,
@@ -42,7 +43,7 @@ _TINY = float(np.finfo(np.float64).tiny)  # below it y log y is nothing, and log
 _LARGEST = float(np.finfo(np.float64).max)
 
 
-def softmax_cross_entropy(logits, labels, dlogits, losses, weights=None, smoothing=0.0):
+def softmax_cross_entropy(logits, labels, dlogits, losses, weights=None, smoothing=0.0, limit=np.inf):
     """Softmax and the cross-entropy of its probabilities, with the gradient of the weighted mean loss.
 
     p = softmax(logits);  losses = -sum(y log p);  dlogits = (p - y) * weight / sum(weights)
@@ -61,14 +62,15 @@ def softmax_cross_entropy(logits, labels, dlogits, losses, weights=None, smoothi
     losses : output                (batch,) float64, not times their weights
     weights : (batch,) float64     from 0 up, or None for all 1; a row of weight 0 has no gradient
     smoothing : float              from 0 to 1
+    limit : float                  the most that the loss of an integer label is told as, be it infinite
     Outputs are overwritten and must not overlap any other argument.
 
     Twin: `fastmlp.reference.softmax_cross_entropy`.
     """
-    _call(SOFTMAX, logits, labels, dlogits, losses, weights, smoothing)
+    _call(SOFTMAX, logits, labels, dlogits, losses, weights, smoothing, limit)
 
 
-def logistic_cross_entropy(z, targets, dz, losses, weights=None, smoothing=0.0):
+def logistic_cross_entropy(z, targets, dz, losses, weights=None, smoothing=0.0, limit=np.inf):
     """Cross-entropy of logistic units, each a label of its own, with the gradient of the weighted mean loss.
 
     p = 1 / (1 + exp(-z));  losses = -sum(y log p + (1 - y) log(1 - p));  dz = (p - y) * weight / sum(weights)
@@ -82,11 +84,12 @@ def logistic_cross_entropy(z, targets, dz, losses, weights=None, smoothing=0.0):
     targets : (batch, n_units)    float64, from 0 to 1
     dz : output                   (batch, n_units) of z's dtype
     losses, weights, smoothing    as for `softmax_cross_entropy`
+    limit : float                 the most that the loss of a unit is told as
     Outputs are overwritten and must not overlap any other argument.
 
     Twin: `fastmlp.reference.logistic_cross_entropy`.
     """
-    _call(LOGISTIC, z, targets, dz, losses, weights, smoothing)
+    _call(LOGISTIC, z, targets, dz, losses, weights, smoothing, limit)
 
 
 def squared_error(z, targets, dz, losses, weights=None):
@@ -104,7 +107,7 @@ def squared_error(z, targets, dz, losses, weights=None):
 
     Twin: `fastmlp.reference.squared_error`.
     """
-    _call(IDENTITY, z, targets, dz, losses, weights, 0.0)
+    _call(IDENTITY, z, targets, dz, losses, weights)
 
 
 def poisson_deviance(z, targets, dz, losses, weights=None):
@@ -125,13 +128,14 @@ def poisson_deviance(z, targets, dz, losses, weights=None):
 
     Twin: `fastmlp.reference.poisson_deviance`.
     """
-    _call(EXP, z, targets, dz, losses, weights, 0.0)
+    _call(EXP, z, targets, dz, losses, weights)
 
 
-def _call(output, z, labels, dz, losses, weights, smoothing):
+def _call(output, z, labels, dz, losses, weights, smoothing=0.0, limit=np.inf):
     of_rows, samples = _NO_WEIGHTS if weights is None else weights, np.arange(len(z))
     n_threads = threads.thread_count(32 * z.size)
-    args = z, *split_labels(labels), dz, losses, of_rows, samples, output, float(smoothing)
+    numbers = float(smoothing), float(limit)
+    args = z, *split_labels(labels), dz, losses, of_rows, samples, output, numbers
     threads.parallel(_losses, n_threads, *args)
 
 
@@ -141,10 +145,10 @@ def split_labels(labels):
 
 
 @entry("dz", "losses")
-def _losses(z, labels, label_rows, dz, losses, weights, samples, output, smoothing, sync, thread, n_threads):
+def _losses(z, labels, label_rows, dz, losses, weights, samples, output, numbers, sync, thread, n_threads):
     batch, n_out = z.shape
     targets, rows = (
-        targets_of((labels, label_rows), weights, samples, batch, smoothing),
+        targets_of((labels, label_rows), weights, samples, batch, numbers),
         threads.thread_range(batch, thread, n_threads),
     )
     loss_rows(output, rows_of(z, 0), rows_of(dz, 0), targets, rows, n_out, losses)
@@ -162,10 +166,11 @@ class Targets(NamedTuple):
     samples: Any  # which of its rows the batch has
     total_weight: float  # of these
     smoothing: float
+    limit: float  # of an integer label's loss, or a logistic unit's
 
 
 @kernel
-def targets_of(labels, weights, samples, n_rows, smoothing):
+def targets_of(labels, weights, samples, n_rows, numbers):
     """Targets of a batch; its weights are added in its own order."""
     total = 0.0
     if weights.size:
@@ -174,7 +179,8 @@ def targets_of(labels, weights, samples, n_rows, smoothing):
     else:
         total = np.float64(n_rows)
     integers, rows = labels
-    return Targets(integers, rows, weights, samples, total, smoothing)
+    smoothing, limit = numbers
+    return Targets(integers, rows, weights, samples, total, smoothing, limit)
 
 
 @kernel
@@ -252,7 +258,8 @@ def _softmax_row(z, top, to, n_classes, targets, sample):
             left = n_classes - c
             store(div(div(load(offset(dz, c), left), splat(total)), splat(share)), offset(dz, c), left)
         dz[label] = likely
-        return log_total - np.float64(z[label])
+        loss = log_total - np.float64(z[label])
+        return targets.limit if loss > targets.limit else loss
     losses = eight(0.0)
     for c in range(0, n_classes, EIGHT):
         left = n_classes - c
@@ -289,6 +296,7 @@ def _other_rows(output, z, dz, targets, rows, n_out, row_losses):
             if output == LOGISTIC:
                 smoothed = add(mul(y, eight(1 - smoothing)), eight(smoothing / 2))
                 gradient, loss = _logistic(logit, rounded(smoothed, like))
+                loss = smaller(loss, eight(targets.limit))
             elif output == IDENTITY:
                 gradient, loss = _squared(logit, rounded(y, like))
             else:

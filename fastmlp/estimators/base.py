@@ -116,8 +116,7 @@ class BaseMLP(BaseEstimator):
 
     def _fit_lbfgs(self, X: Any, y: _Array, sample_weight: _Array | None, *rest: Any) -> None:
         lbfgs.refuse(self)
-        verbose, kind = self.verbose, np.float64 if self.dtype is None else self._kind(X.dtype)
-        X = np.ascontiguousarray(dense(X), kind)
+        verbose, X = self.verbose, np.ascontiguousarray(dense(X), self._kind(X.dtype))
         if verbose == "bar":
             self.verbose = 0
         try:

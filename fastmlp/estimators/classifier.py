@@ -2,37 +2,34 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn import neural_network
-from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import check_is_fitted
 
 from .base import CONSTRAINTS, OURS, BaseMLP, Interval, Real, StrOptions
 
 
 class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
-    """Multilayer perceptron that classifies: `sklearn.neural_network.MLPClassifier`, several times faster.
+    """Multilayer perceptron that classifies: `sklearn.neural_network.MLPClassifier`, much faster.
 
-    With the same arguments, data and random_state, curves, coefficients and predictions are scikit-learn's up
-    to rounding. Two classes are one logistic unit, more a softmax, several labels logistic units of their own.
+    With the same arguments, data and random_state, curves, coefficients and predictions are scikit-learn's
+    up to rounding. Two classes are one logistic unit, more a softmax, several labels logistic units of their
+    own.
 
     Parameters
     ----------
     hidden_layer_sizes : widths of the hidden layers
     activation : of the hidden layers: identity, logistic, tanh, relu, leaky_relu, selu, silu, gelu or mish,
         or a list with one for each
-    solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol,
-    warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon,
-    n_iter_no_change, max_fun : as scikit-learn has them, with the same defaults
+    solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state,
+    tol, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2,
+    epsilon, n_iter_no_change, max_fun : as scikit-learn has them, with the same defaults
     verbose : print each epoch's loss, or "bar" for a progress bar on stderr
     class_weight : weight of each class by its label, or "balanced", by which classes weigh alike
     label_smoothing : share, from 0 to below 1, of each label that goes to all classes alike
     dropout : rate of hidden units, or two rates, of inputs and of hidden units
     weight_decay : decoupled from the gradient, as AdamW has it; alpha is the coupled penalty
     ema : decay of an exponential moving average of the weights, which the coefficients then are
-    schedule : rates step by step in place of learning_rate, such as `fastmlp.schedules.cosine(1e-3, 0.0)`; the
-        run is as long as max_iter
+    schedule : rates step by step in place of learning_rate, such as `fastmlp.schedules.cosine(1e-3, 0.0)`, of
+        a run as long as max_iter
     n_threads : threads of this estimator, None for its share of the machine's
     dtype : float32 or float64, of the arithmetic; None goes by X, as scikit-learn does
     ops : "reference" computes with `fastmlp.reference`, in NumPy; None with the kernels

@@ -19,7 +19,9 @@ def refuse(estimator: Any) -> None:
     """Refuse what has no meaning where all data is looked at at once."""
     for name, nothing in _ONLY_STOCHASTIC.items():
         if getattr(estimator, name) not in (nothing, 0):
-            raise ValueError(f"{name}={getattr(estimator, name)!r} is of solver='sgd' and 'adam', not of lbfgs")
+            raise ValueError(
+                f"{name}={getattr(estimator, name)!r} is of solver='sgd' and 'adam', not of lbfgs"
+            )
     if estimator._eval_set is not None:
         raise ValueError("eval_set is of solver='sgd' and 'adam', not of lbfgs, which has no epochs")
 
@@ -46,6 +48,8 @@ def loss_and_gradient(
         layer's gradient; made where they hold None
     """
     ops, n = estimator.operations, len(X)
+    # SciPy goes on in the dtype of the first coefficients
+    X = X.astype(np.result_type(X, packed) if estimator.dtype is None else X.dtype, copy=False)
     parameters = packed.astype(X.dtype, copy=False)
     gradient = np.empty_like(parameters)
     shapes = [w.shape for w in estimator.coefs_]

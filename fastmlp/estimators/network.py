@@ -10,7 +10,9 @@ from fastmlp.model import MLP
 _Array = NDArray[Any]
 
 
-def make_network(estimator: Any, widths: list[int], dtype: Any, class_names: Any = None, **options: Any) -> MLP:
+def make_network(
+    estimator: Any, widths: list[int], dtype: Any, class_names: Any = None, **options: Any
+) -> MLP:
     """Make a model of an estimator's kind."""
     output = estimator.out_activation_
     if output == "logistic" and widths[-1] > 1:

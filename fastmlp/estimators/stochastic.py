@@ -73,7 +73,9 @@ class Run:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        return rows, Validation.held_out(it, X[held], y[held], None if sample_weight is None else sample_weight[held])
+        return rows, Validation.held_out(
+            it, X[held], y[held], None if sample_weight is None else sample_weight[held]
+        )
 
     def _batch_size(self, n: int) -> int:
         asked = self.estimator.batch_size
@@ -278,7 +280,9 @@ class Run:
         """Whether epochs without improvement end the training; an adaptive rate falls before."""
         it = self.estimator
         what = "Validation score" if it.early_stopping else "Training loss"
-        said = f"{what} did not improve more than tol={it.tol:f} for {it.n_iter_no_change} consecutive epochs."
+        said = (
+            f"{what} did not improve more than tol={it.tol:f} for {it.n_iter_no_change} consecutive epochs."
+        )
         if it._optimizer.trigger_stopping(said, it.verbose):
             return True
         it._no_improvement_count = 0

@@ -30,7 +30,9 @@ class Validation:
     @classmethod
     def held_out(cls, estimator: Any, X: _Array, y: _Array, weights: _Array | None) -> "Validation":
         """Make it of rows that scikit-learn has checked."""
-        return cls(X, estimator._label_binarizer.inverse_transform(y) if is_classifier(estimator) else y, weights)
+        return cls(
+            X, estimator._label_binarizer.inverse_transform(y) if is_classifier(estimator) else y, weights
+        )
 
     @classmethod
     def given(cls, estimator: Any, pair: Any) -> "Validation":

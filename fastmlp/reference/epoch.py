@@ -47,8 +47,9 @@ def train_epoch(
         drawn = table["drop"] / 2**32, int(numbers["seed"]), int(numbers["all_steps"]) + count - first
         forward(views, drawn)
         row_losses, of_rows = np.empty(len(batch)), weights[batch] if weights.size else None
-        top, output, smoothing = views[-1], int(table[-1]["output"]), float(numbers["smoothing"])
-        loss_rows(output, top.y, labels[batch], top.dy, row_losses, of_rows, smoothing)
+        top, output, limit = views[-1], int(table[-1]["output"]), float(numbers["loss_limit"]) or np.inf
+        of_labels = float(numbers["smoothing"]), limit
+        loss_rows(output, top.y, labels[batch], top.dy, row_losses, of_rows, *of_labels)
         total = len(batch) if of_rows is None else of_rows.sum()
         losses[i] = mean_loss(row_losses, of_rows)
         if not np.isfinite(losses[i]):

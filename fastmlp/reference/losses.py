@@ -9,7 +9,7 @@ OUTPUTS = ("softmax", "logistic", "identity", "exp")
 
 
 @quiet
-def softmax_cross_entropy(logits, labels, dlogits, losses, weights=None, smoothing=0.0):
+def softmax_cross_entropy(logits, labels, dlogits, losses, weights=None, smoothing=0.0, limit=np.inf):
     """losses = -sum(y log p) for each row;  dlogits = (p - y) * weight / sum(weights);  p = softmax(logits).
 
     y are the labels themselves, rows of probabilities, or the one-hot rows of integer labels; smoothed,
@@ -24,11 +24,13 @@ def softmax_cross_entropy(logits, labels, dlogits, losses, weights=None, smoothi
     z, top = logits.astype(np.float64), row_max.astype(np.float64)
     minus_log_p = np.log(total.astype(np.float64)) + top - z
     losses[...] = np.where(y > 0, y * minus_log_p, 0).sum(axis=1)
+    if labels.ndim == 1 and smoothing == 0:
+        np.minimum(losses, limit, out=losses)
     _weigh(p / total - y, weights, dlogits)
 
 
 @quiet
-def logistic_cross_entropy(z, targets, dz, losses, weights=None, smoothing=0.0):
+def logistic_cross_entropy(z, targets, dz, losses, weights=None, smoothing=0.0, limit=np.inf):
     """losses = -sum(y log p + (1 - y) log(1 - p));  dz = (p - y) * weight / sum(weights);  p = logistic(z).
 
     y are the targets; smoothed, y (1 - smoothing) + smoothing / 2.
@@ -37,7 +39,7 @@ def logistic_cross_entropy(z, targets, dz, losses, weights=None, smoothing=0.0):
     e = np.exp(-np.abs(z))
     p, q = (np.where(sign * z > 0, 1, e) / (1 + e) for sign in (1, -1))  # p and 1 - p
     of_units = np.abs(z) * np.where(z > 0, 1 - y, y) + np.log1p(e)
-    losses[...] = of_units.astype(np.float64).sum(axis=1)
+    losses[...] = np.minimum(of_units.astype(np.float64), limit).sum(axis=1)
     _weigh((1 - y) * p - y * q, weights, dz)
 
 
@@ -77,9 +79,9 @@ def _weigh(error, weights, dz):
         dz[...] = np.where(np.isinf(share), 0, error / share)
 
 
-def loss_rows(output, z, labels, dz, losses, weights, smoothing):
-    """Losses and gradient of an output by its number; only cross-entropies can be smoothed."""
-    options = {"smoothing": smoothing} if smoothing else {}
+def loss_rows(output, z, labels, dz, losses, weights, smoothing, limit):
+    """Losses and gradient of an output by its number; only cross-entropies are smoothed and limited."""
+    options = {"smoothing": smoothing, "limit": limit} if OUTPUTS[output] in ("softmax", "logistic") else {}
     LOSSES[OUTPUTS[output]](z, labels, dz, losses, weights, **options)
 
 
