@@ -2,7 +2,7 @@
 
 import importlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -57,8 +57,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the estimators, and scikit-learn with them, when one is first asked for."""
-    if name in ("MLPClassifier", "MLPRegressor"):
-        return getattr(importlib.import_module(".estimators", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:
+    from .estimators import MLPClassifier, MLPRegressor
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import the estimators, and scikit-learn with them, when one is first asked for."""
+        if name in ("MLPClassifier", "MLPRegressor"):
+            return getattr(importlib.import_module(".estimators", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -52,6 +52,7 @@ class BaseMLP(BaseEstimator):
     """The part of an estimator that trains and predicts."""
 
     _eval_set: Any = None  # while `fit` runs
+    verbose: Any
 
     # --- training ----------------------------------------------------------------------------------------
 

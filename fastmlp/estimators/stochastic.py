@@ -104,7 +104,7 @@ class Run:
                 betas = it.beta_1, it.beta_2
                 it._optimizer = AdamOptimizer(parameters, it.learning_rate_init, *betas, it.epsilon)
         lr: Any = it.learning_rate_init if it.schedule is None else it.schedule
-        penalties = {"l2": float(it.alpha), "weight_decay": float(it.weight_decay)}
+        penalties: dict[str, Any] = {"l2": float(it.alpha), "weight_decay": float(it.weight_decay)}
         if it.solver == "adam":
             return Adam(lr, beta_1=it.beta_1, beta_2=it.beta_2, epsilon=it.epsilon, **penalties)
         nesterov = it.nesterovs_momentum and it.momentum > 0
@@ -199,7 +199,7 @@ class Run:
         except FloatingPointError:  # scikit-learn goes on, and all becomes NaN
             self.failed = True
         except KeyboardInterrupt:
-            self.unfinished = np.count_nonzero(~np.isnan(losses))
+            self.unfinished = int(np.count_nonzero(~np.isnan(losses)))
             n_epochs = self.unfinished // self.n_batches
             self._epochs_ended(self._epoch_losses(orders, losses, squares)[:n_epochs])
             raise

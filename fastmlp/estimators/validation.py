@@ -44,8 +44,8 @@ class Validation:
             raise ValueError(f"eval_set has {len(X)} rows of X_val and {len(y)} of y_val")
         if not is_classifier(estimator):
             return cls(X, y, None, y.astype(np.float64))
-        strange = np.setdiff1d(y, estimator.classes_) if y.ndim == 1 else []
-        if len(strange):
+        strange = np.setdiff1d(y, estimator.classes_) if y.ndim == 1 else np.empty(0)
+        if strange.size:
             raise ValueError(f"eval_set has the class {strange[0]!r}, which y has not")
         return cls(X, y, None, labels_of(estimator, estimator._label_binarizer.transform(y)))
 
