@@ -54,7 +54,14 @@ class Run:
         self.n_batches = -(-self.n // self.batch_size)
         # a draw that scikit-learn has none of
         seed = int(estimator._random_state.randint(2**31)) if np.any(estimator.dropout) else 0
-        self.model = make_network(estimator, layer_units, estimator._kind(X.dtype), seed=seed)
+        if len(layer_units) != len(estimator.coefs_) + 1:
+            raise ValueError(
+                f"hidden_layer_sizes={estimator.hidden_layer_sizes!r} has {len(layer_units) - 2} layers, but "
+                f"the coefficients that training goes on from have {len(estimator.coefs_) - 1}"
+            )
+        # as in scikit-learn, coefficients that are there count, whatever hidden_layer_sizes has become
+        widths = [layer_units[0], *(w.shape[1] for w in estimator.coefs_)]
+        self.model = make_network(estimator, widths, self._dtype(X), seed=seed)
         self.loader = DataLoader(X, labels_of(estimator, y), self.batch_size, sample_weight=sample_weight)
         self.failed = False
         self._pack()
@@ -76,6 +83,11 @@ class Run:
         return rows, Validation.held_out(
             it, X[held], y[held], None if sample_weight is None else sample_weight[held]
         )
+
+    def _dtype(self, X: _Array) -> np.dtype[Any]:
+        """Dtype of the arithmetic: the wider one of data and coefficients."""
+        it = self.estimator
+        return it._kind(np.result_type(it._kind(X.dtype), *it.coefs_, *it.intercepts_))
 
     def _batch_size(self, n: int) -> int:
         asked = self.estimator.batch_size
@@ -103,13 +115,14 @@ class Run:
             else:
                 betas = it.beta_1, it.beta_2
                 it._optimizer = AdamOptimizer(parameters, it.learning_rate_init, *betas, it.epsilon)
-        lr: Any = it.learning_rate_init if it.schedule is None else it.schedule
+        kept = it._optimizer  # goes on by its own numbers, whatever the estimator's parameters have become
+        lr: Any = kept.learning_rate_init if it.schedule is None else it.schedule
         penalties: dict[str, Any] = {"l2": float(it.alpha), "weight_decay": float(it.weight_decay)}
-        if it.solver == "adam":
-            return Adam(lr, beta_1=it.beta_1, beta_2=it.beta_2, epsilon=it.epsilon, **penalties)
+        if isinstance(kept, AdamOptimizer):
+            return Adam(lr, beta_1=kept.beta_1, beta_2=kept.beta_2, epsilon=kept.epsilon, **penalties)
         # the momentum of each step is said with its rate, and there it may be 1
-        momentum = min(it.momentum, np.nextafter(1, 0))
-        return SGD(lr, momentum=momentum, nesterov=it.nesterovs_momentum and momentum > 0, **penalties)
+        momentum = min(kept.momentum, np.nextafter(1, 0))
+        return SGD(lr, momentum=momentum, nesterov=bool(kept.nesterov and momentum > 0), **penalties)
 
     def _pack(self) -> None:
         """Give the model the estimator's coefficients, and the optimizer's state where it goes on."""
@@ -117,7 +130,7 @@ class Run:
         # steps taken say what dropout draws
         state = {"weights": interleaved(it.coefs_, it.intercepts_), "all_steps": it.t_ // self.batch_size}
         if self.incremental and self.optimizer.kind != "sgd":
-            adam = it.solver == "adam"
+            adam = self.optimizer.kind == "adam"
             rows = [kept.ms, kept.vs] if adam else [kept.velocities]
             state |= {
                 "optimizer": "adam" if adam else "momentum",
@@ -127,11 +140,16 @@ class Run:
         self.model.set_state(self.model.get_state() | state)
 
     def _unpack(self) -> None:
-        """Give the estimator the model's coefficients; NaN where training has failed."""
-        weights = self.model.get_weights()
+        """Give the estimator the model's coefficients; NaN where training has failed.
+
+        They are written to the arrays that it has, as scikit-learn does: who holds one sees it change, the
+        best coefficients of an earlier fit, which are these very arrays, included.
+        """
+        it, weights = self.estimator, self.model.get_weights()
         if self.failed:
             weights = [np.full_like(array, np.nan) for array in weights]
-        self.estimator.coefs_, self.estimator.intercepts_ = weights[::2], weights[1::2]
+        it.coefs_ = [_written(*pair) for pair in zip(it.coefs_, weights[::2], strict=True)]
+        it.intercepts_ = [_written(*pair) for pair in zip(it.intercepts_, weights[1::2], strict=True)]
 
     def _unpack_state(self) -> None:
         """Give scikit-learn's optimizer what ours has accumulated."""
@@ -142,6 +160,9 @@ class Run:
         if self.optimizer.kind == "adam":
             kept.t = state["steps"] + self.unfinished
             kept.ms, kept.vs = rows
+        if self.optimizer.kind == "adam" and kept.t:
+            roots = np.sqrt(1 - kept.beta_2**kept.t)
+            kept.learning_rate = kept.learning_rate_init * roots / (1 - kept.beta_1**kept.t)
         else:
             kept.velocities = rows[0]
 
@@ -168,8 +189,8 @@ class Run:
         finally:
             it.verbose = verbose
             bar.close()
-        self._unpack()
-        self._unpack_state()
+            self._unpack()  # a warning turned into an error loses no training either
+            self._unpack_state()
         if it.early_stopping:
             it.coefs_, it.intercepts_ = it._best_coefs, it._best_intercepts
 
@@ -222,14 +243,16 @@ class Run:
             first, total = it.t_ // self.n, it.max_iter * n
             epochs = range(first, first + n_epochs)
             return np.vstack([schedules.rates(self.optimizer, e * n, n, total, e) for e in epochs])
-        of_epochs = [it._optimizer.learning_rate]
+        kept, adam = it._optimizer, self.optimizer.kind == "adam"
+        of_epochs = [kept.learning_rate_init if adam else kept.learning_rate]
         for epoch in range(1, n_epochs):
-            if it.solver == "sgd" and it._optimizer.lr_schedule == "invscaling":
+            if not adam and kept.lr_schedule == "invscaling":
                 t = it.t_ + epoch * self.n
-                of_epochs.append(float(it._optimizer.learning_rate_init) / (t + 1) ** it.power_t)
+                of_epochs.append(float(kept.learning_rate_init) / (t + 1) ** kept.power_t)
             else:
                 of_epochs.append(of_epochs[0])
-        return np.column_stack([np.repeat(of_epochs, n), np.full(n * n_epochs, float(it.momentum))])
+        momentum = 0.0 if adam else float(kept.momentum)
+        return np.column_stack([np.repeat(of_epochs, n), np.full(n * n_epochs, momentum)])
 
     def _epoch_losses(self, orders: _Array, losses: _Array, squares: _Array) -> _Array:
         """Average the batches of each epoch as scikit-learn does: with the penalty, by their rows."""
@@ -286,6 +309,14 @@ class Run:
             return True
         it._no_improvement_count = 0
         return False
+
+
+def _written(old: Any, new: _Array) -> _Array:
+    """Give the old array, holding the new numbers, or the new one where the old cannot."""
+    if not isinstance(old, np.ndarray) or not old.flags.writeable or not np.can_cast(new.dtype, old.dtype, "same_kind"):
+        return new
+    old[...] = new
+    return old
 
 
 def _is_second_interrupt() -> bool:
