@@ -34,7 +34,7 @@ TITLES = {
     "predict-10000": ("Classes of 10,000", "784-128-10"),
 }
 UNITS = {"train": "an epoch", "reach": "in all", "recipe": "in all", "predict": "a call"}
-N_COLUMNS = 4
+N_COLUMNS = 3
 
 
 def draw(results: Results) -> Figure:
