@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="write all figures to a file too")
     threads = "numbers of threads to measure (default: one, and as many as the machine grants)"
     add("--threads", type=whole_number(1, 1024), nargs="+", default=[], metavar="N", help=threads)
-    add("--quick", action="store_true", help="fewer rounds, and no programs started: half a minute")
+    add("--quick", action="store_true", help="fewer rounds, and no programs started: under a minute")
     return made
 
 
