@@ -81,7 +81,7 @@ class BaseMLP(BaseEstimator):
             del self._eval_set
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        if type(X) is np.ndarray and X.dtype == np.uint8 and X.ndim == 2:
+        if type(X) in (np.ndarray, np.memmap) and X.dtype == np.uint8 and X.ndim == 2:
             # bytes are finite and stay bytes: of them only the shape is looked at
             _, y = super()._validate_input(np.broadcast_to(np.float64(0), X.shape), y, incremental, reset)
             return X, y
@@ -113,7 +113,7 @@ class BaseMLP(BaseEstimator):
             Run(self, dense(X), y, sample_weight, layer_units, incremental).fit()
 
     def _fit_lbfgs(self, X: Any, y: _Array, sample_weight: _Array | None, *rest: Any) -> None:
-        lbfgs.refuse(self)
+        lbfgs.refuse(self, y, sample_weight)
         verbose, X = self.verbose, np.ascontiguousarray(dense(X), self._kind(X.dtype))
         if verbose == "bar":
             self.verbose = 0

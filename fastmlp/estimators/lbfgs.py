@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.config import KEEP_Z
+from fastmlp.data.labels import labels_for, prepare_weights
 from fastmlp.steps import take_losses, weighted_mean
 
 from .network import activations_of, labels_of
@@ -15,8 +16,11 @@ _Array = NDArray[Any]
 _ONLY_STOCHASTIC = {"dropout": 0.0, "weight_decay": 0.0, "ema": None, "schedule": None}
 
 
-def refuse(estimator: Any) -> None:
-    """Refuse what has no meaning where all data is looked at at once."""
+def refuse(estimator: Any, y: _Array, weights: _Array | None) -> None:
+    """Refuse what has no meaning where all data is looked at at once, and what epochs refuse."""
+    labels_for(labels_of(estimator, y), estimator.out_activation_, estimator.n_outputs_)
+    if weights is not None:
+        prepare_weights(weights, len(y))
     for name, nothing in _ONLY_STOCHASTIC.items():
         if getattr(estimator, name) not in (nothing, 0):
             raise ValueError(

@@ -157,14 +157,14 @@ class Run:
         rows = [row[::2] + row[1::2] for row in state["state"]]
         if not rows:
             return
-        if self.optimizer.kind == "adam":
-            kept.t = state["steps"] + self.unfinished
-            kept.ms, kept.vs = rows
-        if self.optimizer.kind == "adam" and kept.t:
-            roots = np.sqrt(1 - kept.beta_2**kept.t)
-            kept.learning_rate = kept.learning_rate_init * roots / (1 - kept.beta_1**kept.t)
-        else:
+        if self.optimizer.kind != "adam":
             kept.velocities = rows[0]
+            return
+        kept.t = state["steps"] + self.unfinished
+        kept.ms, kept.vs = rows
+        if kept.t:
+            root = np.sqrt(1 - kept.beta_2**kept.t)
+            kept.learning_rate = kept.learning_rate_init * root / (1 - kept.beta_1**kept.t)
 
     # --- epochs ------------------------------------------------------------------------------------------
 
@@ -313,10 +313,10 @@ class Run:
 
 def _written(old: Any, new: _Array) -> _Array:
     """Give the old array, holding the new numbers, or the new one where the old cannot."""
-    if not isinstance(old, np.ndarray) or not old.flags.writeable or not np.can_cast(new.dtype, old.dtype, "same_kind"):
-        return new
-    old[...] = new
-    return old
+    if isinstance(old, np.ndarray) and old.flags.writeable and old.dtype.kind == "f":
+        old[...] = new
+        return old
+    return new
 
 
 def _is_second_interrupt() -> bool:
