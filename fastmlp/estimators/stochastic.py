@@ -62,6 +62,8 @@ class Run:
         # as in scikit-learn, coefficients that are there count, whatever hidden_layer_sizes has become
         widths = [layer_units[0], *(w.shape[1] for w in estimator.coefs_)]
         self.model = make_network(estimator, widths, self._dtype(X), seed=seed)
+        if X.dtype != np.uint8:
+            X = X.astype(self.model.dtype, copy=False)
         self.loader = DataLoader(X, labels_of(estimator, y), self.batch_size, sample_weight=sample_weight)
         self.failed = False
         self._pack()
