@@ -176,7 +176,8 @@ class Run:
         it.n_iter_, self.order, self.unfinished = 0, np.arange(self.n), 0
         if self.validation:
             self.validation.begin(it)
-        bar = tqdm(total=it.max_iter, unit="epoch", disable=verbose != "bar")
+        total = 1 if self.incremental else it.max_iter
+        bar = tqdm(total=total, unit="epoch", disable=verbose != "bar")
         it.verbose = False if verbose == "bar" else verbose  # or scikit-learn's parts would print
         try:
             while not ended and it.n_iter_ < it.max_iter:
