@@ -53,6 +53,7 @@ class BaseMLP(BaseEstimator):
 
     _eval_set: Any = None  # while `fit` runs
     verbose: Any
+    activation: Any
 
     # --- training ----------------------------------------------------------------------------------------
 
@@ -91,11 +92,20 @@ class BaseMLP(BaseEstimator):
     def _kind(self, dtype: Any) -> np.dtype[Any]:
         """Dtype of the arithmetic with data of a dtype."""
         if self.dtype is not None:
-            return np.dtype(self.dtype)
+            kind = np.dtype(self.dtype)
+            if kind not in (np.float32, np.float64):
+                raise ValueError(f"dtype is {self.dtype!r}, expected float32 or float64")
+            return kind
         return np.dtype(np.float32 if dtype == np.float32 else np.float64)
 
     def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[_Array, _Array]:
-        return super()._init_coef(fan_in, fan_out, self._kind(dtype))
+        given = self.activation
+        if not isinstance(given, str) and set(given) == {"logistic"}:
+            self.activation = "logistic"  # one name for each layer draws what the name alone does
+        try:
+            return super()._init_coef(fan_in, fan_out, self._kind(dtype))
+        finally:
+            self.activation = given
 
     def _fit_stochastic(
         self,

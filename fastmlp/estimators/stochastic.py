@@ -16,6 +16,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 from tqdm import tqdm
 
 from fastmlp import schedules
+from fastmlp.checks import check_rates
 from fastmlp.data import DataLoader
 from fastmlp.optimizers import SGD, Adam, Optimizer
 
@@ -174,6 +175,8 @@ class Run:
         """Train until a rule says that it is enough."""
         it, verbose, ended = self.estimator, self.estimator.verbose, False
         it.n_iter_, self.order, self.unfinished = 0, np.arange(self.n), 0
+        if not it.loss_curve_:
+            vars(it).pop("validation_loss_curve_", None)  # of an earlier fit
         if self.validation:
             self.validation.begin(it)
         total = 1 if self.incremental else it.max_iter
@@ -243,9 +246,14 @@ class Run:
         """Give the rate and the momentum of each step: scikit-learn's change between epochs alone."""
         it, n = self.estimator, self.n_batches
         if it.schedule is not None:
-            first, total = it.t_ // self.n, it.max_iter * n
+            # of partial fits all are one run; a fit begins one, as it does with its optimizer
+            first, total = len(it.loss_curve_) if self.incremental else it.n_iter_, it.max_iter * n
             epochs = range(first, first + n_epochs)
-            return np.vstack([schedules.rates(self.optimizer, e * n, n, total, e) for e in epochs])
+            try:
+                rates = [schedules.rates(self.optimizer, e * n, n, total, e) for e in epochs]
+                return check_rates(np.vstack(rates), n * n_epochs, 0.0, self.model.dtype)
+            except ValueError as error:
+                raise ValueError(f"schedule: {error}") from None
         kept, adam = it._optimizer, self.optimizer.kind == "adam"
         of_epochs = [kept.learning_rate_init if adam else kept.learning_rate]
         for epoch in range(1, n_epochs):
