@@ -3,12 +3,14 @@
 All epochs up to the next one at which a rule could end the training are one compiled call.
 """
 
+import sys
 import time
 import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import neural_network
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -97,10 +99,7 @@ class Run:
         if isinstance(asked, str):
             return min(200, n)
         if asked > n:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                stacklevel=2,
-            )
+            _warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         return int(np.clip(asked, 1, n))
 
     # --- the optimizer, and what the model is given and gives back ---------------------------------------
@@ -191,7 +190,7 @@ class Run:
         except KeyboardInterrupt:
             if _is_second_interrupt():
                 raise
-            warnings.warn("Training interrupted by user.", stacklevel=2)
+            _warn("Training interrupted by user.")
         finally:
             it.verbose = verbose
             bar.close()
@@ -301,11 +300,10 @@ class Run:
             if self.incremental:
                 return True
             if it.n_iter_ == it.max_iter:
-                warnings.warn(
+                _warn(
                     f"Stochastic Optimizer: Maximum iterations ({it.max_iter}) reached and the optimization "
                     "hasn't converged yet.",
                     ConvergenceWarning,
-                    stacklevel=2,
                 )
         return False
 
@@ -328,6 +326,12 @@ def _written(old: Any, new: _Array) -> _Array:
         old[...] = new
         return old
     return new
+
+
+def _warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn in the name of scikit-learn's module, by which programs filter its warnings."""
+    line, seen = sys._getframe(1).f_lineno, globals().setdefault("__warningregistry__", {})
+    warnings.warn_explicit(text, category, __file__, line, neural_network.MLPClassifier.__module__, seen)
 
 
 def _is_second_interrupt() -> bool:

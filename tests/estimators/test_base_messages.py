@@ -1,7 +1,10 @@
 """What is refused, warned of and printed: by the types and in the words of scikit-learn."""
 
+import warnings
+
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from twins import assert_close, load, make, outcome
 
 COMMON = {"hidden_layer_sizes": (6,), "random_state": 1, "max_iter": 3, "batch_size": 20}
@@ -71,6 +74,17 @@ def test_more_activations_and_a_bar_are_all_that_is_said_otherwise():
         assert got.error[0] is expected.error[0]
         assert got.error[1].split("must be")[0] == expected.error[1].split("must be")[0]
         assert got.error[1].split("Got")[1] == expected.error[1].split("Got")[1]
+
+
+@pytest.mark.parametrize("module", ["sklearn", r"sklearn\.neural_network\._multilayer_perceptron$"])
+def test_warnings_are_filtered_by_scikit_learns_module(module):
+    X, y = load("wine", 60)
+    for it in make("wine", **COMMON | {"batch_size": 61}):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=module)
+            it.fit(X, y)  # or the tests' own filter makes errors of them
+        with pytest.warns(ConvergenceWarning), pytest.warns(UserWarning, match="clipped"):
+            it.fit(X, y)
 
 
 Y = load("wine", 60)[1]

@@ -1,5 +1,8 @@
 """What lives on from call to call is scikit-learn's: warm starts, partial fits, parameters set between."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from twins import assert_close, assert_same_state, load, make, outcome, quietly
@@ -132,6 +135,16 @@ def test_a_regressors_partial_fits():
         assert_same_state(ours, theirs, SHARE)
     with pytest.raises(ValueError, match="y has 2 columns, expected 1"):
         ours.partial_fit(X, np.column_stack([y, y]))
+
+
+@EACH_SOLVER
+def test_copies_go_on_as_the_original_does(solver):
+    it = quietly(fit, make("wine", **COMMON | solver, random_state=3)[0])
+    copies = [pickle.loads(pickle.dumps(it)), copy.deepcopy(it)]
+    for each in (it, *copies):
+        partial_fit_part(each)
+    for each in copies:
+        assert_same_state(it, each, 0)
 
 
 # --- coefficients that a user writes ---------------------------------------------------------------------
