@@ -54,6 +54,8 @@ class BaseMLP(BaseEstimator):
     _eval_set: Any = None  # while `fit` runs
     verbose: Any
     activation: Any
+    coefs_: list[_Array]
+    intercepts_: list[_Array]
 
     # --- training ----------------------------------------------------------------------------------------
 
@@ -119,10 +121,20 @@ class BaseMLP(BaseEstimator):
         layer_units: list[int],
         incremental: bool,
     ) -> None:
+        self._complete(X, y, layer_units)
         with using_threads(self.n_threads):
             Run(self, dense(X), y, sample_weight, layer_units, incremental).fit()
 
+    def _complete(self, X: Any, y: _Array, layer_units: list[int]) -> None:
+        """Add what belongs to coefficients that a user has assigned before anything was fitted."""
+        if not hasattr(self, "n_layers_"):
+            given = self.coefs_, self.intercepts_
+            self._initialize(y, layer_units, X.dtype)
+            self.coefs_, self.intercepts_ = given
+            self.n_features_in_ = X.shape[1]
+
     def _fit_lbfgs(self, X: Any, y: _Array, sample_weight: _Array | None, *rest: Any) -> None:
+        self._complete(X, y, rest[-1])
         lbfgs.refuse(self, y, sample_weight)
         verbose, X = self.verbose, np.ascontiguousarray(dense(X), self._kind(X.dtype))
         if verbose == "bar":

@@ -230,6 +230,26 @@ def test_coefficients_assigned_before_a_first_partial_fit_are_gone_on_from(solve
     assert np.abs(pair[0].coefs_[0] - coefs[0]).max() < 0.2  # a few steps away
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_two_lists_of_coefficients_are_enough(solver):
+    given, whole = (make("wine", **COMMON, solver=solver, shuffle=False, random_state=3)[0] for _ in range(2))
+    rng = np.random.default_rng(0)
+    coefs, intercepts = [rng.normal(size=(13, 6)), rng.normal(size=(6, 3))], [np.zeros(6), np.ones(3)]
+    call = partial_fit if solver != "lbfgs" else fit
+    for it in (given, whole.set_params(max_iter=1)):
+        if it is whole:  # with all that a fit leaves, of another network
+            quietly(fit, it)
+            it.loss_curve_, it._no_improvement_count, it.best_loss_, it.t_ = [], 0, np.inf, 0
+            vars(it).pop("_optimizer", None)
+        it.coefs_, it.intercepts_ = [w.copy() for w in coefs], [b.copy() for b in intercepts]
+        quietly(call, it.set_params(warm_start=True, max_iter=8))
+    for got, expected in zip(given.coefs_ + given.intercepts_, whole.coefs_ + whole.intercepts_, strict=True):
+        np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(given.predict(X), whole.predict(X))
+    with pytest.raises(ValueError, match="expecting 13 features"):
+        given.partial_fit(X[:, :5], Y) if solver != "lbfgs" else given.fit(X[:, :5], Y)
+
+
 def test_a_warning_that_is_an_error_loses_no_training():
     ours, theirs = make("wine", **COMMON, random_state=3)
     for it in (ours, theirs):
