@@ -203,6 +203,20 @@ def test_weights_are_answered_as_scikit_learn_does(weights, name, more):
         assert_close(got.value, expected.value, 1e-5 if more.get("solver") else 1e-9)
 
 
+def test_batches_whose_weights_are_all_0_are_passed_over_where_scikit_learn_fails():
+    X, y = load("wine", 60)
+    weights = (np.arange(60) % 3 > 0) * 1.0
+    options = COMMON | {"batch_size": 1, "shuffle": False, "alpha": 0.1}
+    ours, theirs = make("wine", **options)
+    assert outcome(theirs.fit, X, y, weights).error[0] is ZeroDivisionError
+    assert outcome(ours.fit, X, y, weights).error is None
+    fewer = make("wine", **options)[0]
+    outcome(fewer.fit, X[weights > 0], y[weights > 0])
+    for got, expected in zip(ours.coefs_, fewer.coefs_, strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert_close(np.multiply(ours.loss_curve_, 60), np.multiply(fewer.loss_curve_, 40), 1e-12)
+
+
 def test_regressors_have_partial_fits_by_lbfgs_and_classifiers_not():
     X, y = load("diabetes", 60)
     pair = make("diabetes", **COMMON, solver="lbfgs")

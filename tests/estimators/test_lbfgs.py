@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
-from twins import assert_close, load, make, outcome, quietly
+from twins import SETS, assert_close, load, make, outcome, quietly
 
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.config import ACTIVATIONS
@@ -50,6 +50,29 @@ def test_the_gradient_is_that_of_the_loss(name, weighted, ops):
 def penalty_of(packed, it, X, weights):
     total = len(X) if weights is None else weights.sum()
     return 0.5 * it.alpha * np.sum(packed[: -(9 + it.n_outputs_)] ** 2) / total
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("name", SETS)
+def test_loss_and_gradient_are_scikit_learns(name, activation, weighted):
+    X, y = load(name, 30)
+    pair = make(name, **COMMON | {"max_iter": 1, "activation": activation, "alpha": 0.2})
+    weights = np.random.default_rng(1).uniform(0, 2, len(X)) if weighted else None
+    for it in pair:
+        quietly(it.fit, X, y)
+    packed = np.concatenate([array.ravel() for array in pair[1].coefs_ + pair[1].intercepts_])
+    y = pair[1]._label_binarizer.transform(y) if hasattr(pair[1], "classes_") else y.reshape(len(X), -1)
+    (loss, gradient), (expected, expected_gradient) = (
+        it._loss_grad_lbfgs(packed.copy(), X, y, weights, [X, None, None, None], *lists_of(it)) for it in pair
+    )
+    assert_close(loss, expected, 1e-13)
+    assert_close(gradient, expected_gradient, 1e-13)
+
+
+def lists_of(it):
+    """Give the lists that scikit-learn wants: of deltas, and of gradients."""
+    return [None] * 3, *([np.empty_like(a) for a in arrays] for arrays in (it.coefs_, it.intercepts_))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
