@@ -40,7 +40,7 @@ def infer(arena, table, x, scale, shift, logits):
     threads.parallel(_infer, n_threads, arena, table, x, scale, shift, logits)
 
 
-@entry("logits")
+@entry("logits", allocates=True)
 def _infer(arena, table, x, scale, shift, logits, sync, thread, n_threads):
     parameters = address(arena, 0, 0)
     n_layers, size, n_in = table.shape[0], min(CHUNK, x.shape[0]), table[0].n_in
