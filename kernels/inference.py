@@ -51,9 +51,8 @@ def _infer(arena, table, x, scale, shift, logits, sync, thread, n_threads):
     if shift.size:
         w, b, lowest = memory.weights(parameters, table[0]), first_biases, convert(-np.inf, scale)
         first_biases = Matrix(submatrix(workspaces, 2 * size, 0).pointer, 0, 1)
-        # not a literal 1, for which the product would be compiled once more
         row_of_shift = Matrix(address(shift, 0, 0), 0, 1)
-        forward_rows(row_of_shift, w, b, first_biases, np.int64(1), n_in, table[0].n_out, lowest)
+        forward_rows(row_of_shift, w, b, first_biases, 1, n_in, table[0].n_out, lowest)
     masks = np.empty((size, (x.shape[1] + WORD - 1) // WORD), np.uint64)
     n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
     space_of_indices = np.empty(((size + SAMPLES - 1) // SAMPLES, n_blocks * BLOCK_ROW), np.int32)

@@ -152,7 +152,7 @@ class _Cache(caching.FunctionCache):
 
 
 class _LinkedLibrary(codegen.JITCodeLibrary):
-    """Code that becomes part of an entry: linked, optimized and made machine code there, not by itself before."""
+    """Code that becomes part of its callers': linked, optimized and made machine code there alone."""
 
     def _optimize_functions(self, ll_module):
         pass
@@ -163,7 +163,7 @@ class _LinkedLibrary(codegen.JITCodeLibrary):
     def _get_module_for_linking(self):
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == llvm.Linkage.external:
-                function.linkage = "linkonce_odr"  # it comes by several ways, and may go where it is inlined
+                function.linkage = "linkonce_odr"  # may go where it is inlined
         return self._final_module
 
     def get_pointer_to_function(self, name):
@@ -200,27 +200,30 @@ class _LinkingLibrary(codegen.JITCodeLibrary):
                     self.add_linking_library(deeper)
 
 
-# Passes of Numba's that find nothing to do in a kernel: it has no closure, literal loop, array expression.
+# Passes of Numba's that have nothing to do in a kernel, which has no closure, `with`, or array expression.
 _IDLE_PASSES = set(
     """WithLifting InlineClosureLikes RewriteDynamicRaises MakeFunctionToJitFunction InlineInlinables
     FindLiterallyCalls LiteralUnroll LiteralPropagationSubPipelinePass InlineOverloads NopythonRewrites
     NoPythonSupportedFeatureValidation DumpParforDiagnostics""".split()
 )
+_COUNTING_PASS = "IRLegalization"  # says where variables end, which counts of references want to know
 
 
 class _Compiler(compiler.Compiler):
-    """Numba's own compiler without passes that a kernel does not need, and with a library of our kind."""
+    """Numba's own compiler without what a kernel does not need, and with a library of our kind."""
 
-    library_class = _LinkingLibrary
+    library_class: type = _LinkingLibrary
 
     def define_pipelines(self):
         state = self.state
         state.library = self.library_class(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
-        (pipeline,) = super().define_pipelines()
-        pipeline.passes = [each for each in pipeline.passes if each[0].__name__ not in _IDLE_PASSES]
-        pipeline.finalize()
-        return [pipeline]
+        idle = _IDLE_PASSES if state.flags.nrt else _IDLE_PASSES | {_COUNTING_PASS}
+        pipelines = super().define_pipelines()
+        for pipeline in pipelines:
+            pipeline.passes = [each for each in pipeline.passes if each[0].__name__ not in idle]
+            pipeline.finalize()
+        return pipelines
 
 
 class _KernelCompiler(_Compiler):
@@ -236,7 +239,11 @@ def kernel(body):
     it: of half the time of compiling there is no use.
     """
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **OPTIONS}
-    return numba.njit(pipeline_class=_KernelCompiler, **options)(body)
+    dispatcher = numba.njit(pipeline_class=_KernelCompiler, **options)(body)
+    resolve = dispatcher.get_call_template
+    # a number that stands in the call makes no variant of its own
+    dispatcher.get_call_template = lambda args, kws: resolve([*map(types.unliteral, args)], kws)
+    return dispatcher
 
 
 def callable_kernel(body, allocates=False):
