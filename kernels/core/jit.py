@@ -200,13 +200,13 @@ class _LinkingLibrary(codegen.JITCodeLibrary):
                     self.add_linking_library(deeper)
 
 
-# Passes of Numba's that have nothing to do in a kernel, which has no closure, `with`, or array expression.
+# Passes of Numba's that have nothing to do in a kernel, which has no closure, no `with`, no array expression,
+# and counts no references, for which IRLegalization would say where variables end.
 _IDLE_PASSES = set(
     """WithLifting InlineClosureLikes RewriteDynamicRaises MakeFunctionToJitFunction InlineInlinables
     FindLiterallyCalls LiteralUnroll LiteralPropagationSubPipelinePass InlineOverloads NopythonRewrites
-    NoPythonSupportedFeatureValidation DumpParforDiagnostics""".split()
+    NoPythonSupportedFeatureValidation IRLegalization DumpParforDiagnostics""".split()
 )
-_COUNTING_PASS = "IRLegalization"  # says where variables end, which counts of references want to know
 
 
 class _Compiler(compiler.Compiler):
@@ -218,10 +218,9 @@ class _Compiler(compiler.Compiler):
         state = self.state
         state.library = self.library_class(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
-        idle = _IDLE_PASSES if state.flags.nrt else _IDLE_PASSES | {_COUNTING_PASS}
         pipelines = super().define_pipelines()
         for pipeline in pipelines:
-            pipeline.passes = [each for each in pipeline.passes if each[0].__name__ not in idle]
+            pipeline.passes = [each for each in pipeline.passes if each[0].__name__ not in _IDLE_PASSES]
             pipeline.finalize()
         return pipelines
 
@@ -246,10 +245,9 @@ def kernel(body):
     return dispatcher
 
 
-def callable_kernel(body, allocates=False):
-    """Compile a function at its first call, which may come from Python too; it may allocate if it says so."""
-    options = {"no_cfunc_wrapper": True, **OPTIONS, "_nrt": allocates}
-    return numba.njit(pipeline_class=_Compiler, **options)(body)
+def callable_kernel(body):
+    """Compile a function at its first call, which may come from Python too."""
+    return numba.njit(pipeline_class=_Compiler, no_cfunc_wrapper=True, **OPTIONS)(body)
 
 
 _compiling = threading.RLock()
@@ -274,10 +272,10 @@ class Entry:
     memory map nor another layout compiles anything new.
     """
 
-    def __init__(self, body, outputs, allocates):
+    def __init__(self, body, outputs):
         functools.update_wrapper(self, body)
-        self.dispatcher = callable_kernel(body, allocates)
-        self._outputs, self._allocates = outputs, allocates
+        self.dispatcher = callable_kernel(body)
+        self._outputs = outputs
         self._names = body.__code__.co_varnames[: body.__code__.co_argcount]
         self._ready = set()  # kinds of arguments that there is a variant for
         self._call = self._compile_and_call
@@ -302,7 +300,7 @@ class Entry:
             signature = tuple(self._normal_type(*pair) for pair in zip(self._names, args, strict=True))
             if signature not in self.dispatcher.overloads:  # int and np.int64 have one variant
                 # on a dispatcher of its own, for other threads may be calling the one that everybody calls
-                compiler = callable_kernel(self.dispatcher.py_func, self._allocates)
+                compiler = callable_kernel(self.dispatcher.py_func)
                 if code_folder() is not None:
                     compiler._cache = _Cache(compiler.py_func, signature)
                 compiler.compile(signature)
@@ -318,9 +316,6 @@ class Entry:
         return types.Array(kind.dtype, kind.ndim, "A", readonly=name not in self._outputs)
 
 
-def entry(*outputs, allocates=False):
-    """Decorator of a kernel that Python calls; `outputs` are the names of the arrays that it writes.
-
-    One that `allocates` arrays must have none from another kernel, none of which counts references.
-    """
-    return lambda body: Entry(body, outputs, allocates)
+def entry(*outputs):
+    """Decorator of a kernel that Python calls; `outputs` are the names of the arrays that it writes."""
+    return lambda body: Entry(body, outputs)
