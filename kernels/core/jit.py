@@ -257,8 +257,8 @@ _compiling = threading.RLock()
 def _without_collections():
     """Garbage is not looked for, which would take a tenth of the time of compiling."""
     enabled = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()
         yield
     finally:
         if enabled:
