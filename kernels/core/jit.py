@@ -239,9 +239,9 @@ def kernel(body):
     """
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **OPTIONS}
     dispatcher = numba.njit(pipeline_class=_KernelCompiler, **options)(body)
-    resolve = dispatcher.get_call_template
-    # a number that stands in the call makes no variant of its own
-    dispatcher.get_call_template = lambda args, kws: resolve([*map(types.unliteral, args)], kws)
+    resolve = getattr(dispatcher, "get_call_template", None)
+    if resolve is not None:  # literals make no variants; without the JIT nothing does
+        dispatcher.get_call_template = lambda args, kws: resolve([*map(types.unliteral, args)], kws)
     return dispatcher
 
 
