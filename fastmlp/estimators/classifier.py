@@ -6,6 +6,8 @@ import numpy as np
 from sklearn import neural_network
 from sklearn.utils.class_weight import compute_sample_weight
 
+from fastmlp.numbers import number
+
 from .base import CONSTRAINTS, OURS, BaseMLP, Interval, Real, StrOptions
 
 
@@ -108,6 +110,9 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
                     "class_weight='balanced' is of all data, which partial_fit does not see: give a dict, "
                     "such as of what sklearn.utils.class_weight.compute_class_weight finds"
                 )
+            if isinstance(self.class_weight, dict):
+                for label, weight in self.class_weight.items():
+                    number(f"class_weight[{label!r}]", weight)
             weights = compute_sample_weight(self.class_weight, y)
             sample_weight = weights if sample_weight is None else weights * np.asarray(sample_weight)
         return super()._fit(X, y, sample_weight=sample_weight, incremental=incremental)
