@@ -76,11 +76,12 @@ class BaseMLP(BaseEstimator):
         """
         self._eval_set = eval_set
         try:
-            return self._fit(X, y, sample_weight=self._weigh(y, sample_weight), incremental=False)
+            return self._fit(X, y, sample_weight=sample_weight, incremental=False)
         finally:
             del self._eval_set
 
-    def _weigh(self, y: Any, sample_weight: Any) -> Any:
+    def _weigh(self, y: _Array, sample_weight: _Array | None, incremental: bool) -> _Array | None:
+        """Give the rows' weights, their classes' included where there are any."""
         return sample_weight
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
@@ -112,17 +113,19 @@ class BaseMLP(BaseEstimator):
         layer_units: list[int],
         incremental: bool,
     ) -> None:
+        weights = self._weigh(y, sample_weight, incremental)
         with using_threads(self.n_threads):
-            Run(self, dense(X), y, sample_weight, layer_units, incremental).fit()
+            Run(self, dense(X), y, weights, layer_units, incremental).fit()
 
     def _fit_lbfgs(self, X: Any, y: _Array, sample_weight: _Array | None, *rest: Any) -> None:
         lbfgs.refuse(self)
+        weights = self._weigh(y, sample_weight, False)
         verbose, X = self.verbose, np.ascontiguousarray(dense(X), self._kind(X.dtype))
         if verbose == "bar":
             self.verbose = 0
         try:
             with using_threads(self.n_threads):
-                super()._fit_lbfgs(X, y, sample_weight, *rest)
+                super()._fit_lbfgs(X, y, weights, *rest)
         finally:
             self.verbose = verbose
         kind = self._kind(X.dtype) if self.dtype is not None else np.dtype(np.float64)

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 from sklearn import neural_network
+from sklearn.utils.class_weight import compute_class_weight
 
-from .base import CONSTRAINTS, OURS, BaseMLP, Interval, Real, StrOptions
+from .base import CONSTRAINTS, OURS, BaseMLP, Interval, Real, StrOptions, _Array
 
 
 class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
@@ -23,7 +25,8 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
     tol, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2,
     epsilon, n_iter_no_change, max_fun : as scikit-learn has them, with the same defaults
     verbose : print each epoch's loss, or "bar" for a progress bar on stderr
-    class_weight : weight of each class by its label, or "balanced", by which classes weigh alike
+    class_weight : weight of each class by its label, or "balanced", by which classes weigh alike; rows have
+        the product of their class's weight and their own
     label_smoothing : share, from 0 to below 1, of each label that goes to all classes alike
     dropout : rate of hidden units, or two rates, of inputs and of hidden units
     weight_decay : decoupled from the gradient, as AdamW has it; alpha is the coupled penalty
@@ -98,3 +101,24 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
         for name in self._ours:
             setattr(self, name, given.pop(name))
         super().__init__(**given)
+
+    def _weigh(self, y: _Array, sample_weight: _Array | None, incremental: bool) -> _Array | None:
+        asked = self.class_weight
+        if asked is None:
+            return sample_weight
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            raise ValueError(f"class_weight={asked!r} is of one label a row, and y has several")
+        if asked == "balanced" and incremental:
+            raise ValueError(
+                "class_weight='balanced' needs all data; give partial_fit a weight for each class"
+            )
+        n_classes = len(self.classes_)
+        labels = y.argmax(axis=1) if n_classes > 2 else y[:, 0].astype(int)
+        if asked == "balanced":
+            totals = np.bincount(labels, sample_weight, n_classes)
+            of_classes = totals.sum() / (np.count_nonzero(totals) * np.where(totals, totals, np.inf))
+        else:
+            of_classes = compute_class_weight(asked, classes=self.classes_, y=self.classes_)
+        if not (np.isfinite(of_classes) & (of_classes >= 0)).all():
+            raise ValueError(f"class_weight={asked!r} has a weight that is not a finite number from 0 up")
+        return of_classes[labels] * (1 if sample_weight is None else sample_weight)
