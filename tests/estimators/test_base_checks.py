@@ -12,7 +12,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 # what scikit-learn checks its own with: few epochs
-@parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
+CHECKS = parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
+NAMES, CASES = CHECKS.args
+
+
+@pytest.mark.parametrize(
+    NAMES, list(CASES), **CHECKS.kwargs
+)  # old releases have a generator, which pytest warns of
 def test_an_estimator_passes_the_checks(estimator, check):
     check(estimator)
 

@@ -29,6 +29,11 @@ def frame_of(library, X=X, names=NAMES):
     return pytest.importorskip(library).DataFrame(dict(zip(names, X.T, strict=True)))
 
 
+def names_in(fitted):
+    """Names of the columns that an estimator has seen; old releases see none in new frames of polars."""
+    return getattr(fitted, "feature_names_in_", np.empty(0)).tolist()
+
+
 def said(function, *arguments):
     """What a call warns of, or the error that it raises."""
     with warnings.catch_warnings(record=True) as caught:
@@ -49,12 +54,12 @@ def test_a_frame_is_its_numbers_and_its_names(library, kind):
     frame = frame_of(library)
     y = pytest.importorskip(library).Series(Y)
     got, plain = (getattr(fastmlp, kind)(**few).fit(*data) for data in ((frame, y), (X, Y)))
-    assert got.feature_names_in_.tolist() == NAMES and got.n_features_in_ == 4
+    assert names_in(got) == names_in(StandardScaler().fit(frame)) and got.n_features_in_ == 4
     assert got.loss_curve_ == plain.loss_curve_
     assert (got.predict(frame) == plain.predict(X)).all()
     assert got.score(frame, y) == plain.score(X, Y)
     got.partial_fit(frame, y)
-    assert not hasattr(plain, "feature_names_in_")
+    assert names_in(plain) == [] and (library == "polars" or names_in(got) == NAMES)
 
 
 @pytest.mark.parametrize("library", FRAMES)
@@ -69,7 +74,7 @@ def test_a_frame_with_other_names_is_refused_as_scikit_learn_does(library):
             expected = said(getattr(copy.deepcopy(theirs), method), *arguments)
             assert said(getattr(copy.deepcopy(ours), method), *arguments) == expected
     without = [package.MLPClassifier(**few).fit(X, Y) for package in (fastmlp, neural_network)]
-    assert said(without[0].predict, frame) == said(without[1].predict, frame) != []
+    assert said(without[0].predict, frame) == said(without[1].predict, frame)
 
 
 @pytest.mark.parametrize("library", FRAMES)
@@ -90,7 +95,7 @@ def test_the_dtype_of_a_frame_counts_as_it_does_to_scikit_learn(library):
 def test_frames_between_the_steps_of_a_pipeline_name_its_columns(library):
     frame = frame_of(library)
     model = make_pipeline(StandardScaler(), MLPClassifier(**few)).set_output(transform=library)
-    assert model.fit(frame, Y)[-1].feature_names_in_.tolist() == NAMES
+    assert names_in(model.fit(frame, Y)[-1]) == names_in(model[0])
     plain = make_pipeline(StandardScaler(), MLPClassifier(**few)).fit(frame, Y)
     assert (model.predict_proba(frame) == plain.predict_proba(frame)).all()
     voting = VotingClassifier([("a", MLPClassifier(**few)), ("b", MLPClassifier(**few))])
