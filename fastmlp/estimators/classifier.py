@@ -6,6 +6,8 @@ import numpy as np
 from sklearn import neural_network
 from sklearn.utils.class_weight import compute_class_weight
 
+from fastmlp.numbers import number
+
 from .base import CONSTRAINTS, OURS, BaseMLP, Interval, Real, StrOptions, _Array
 
 
@@ -103,22 +105,22 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
         super().__init__(**given)
 
     def _weigh(self, y: _Array, sample_weight: _Array | None, incremental: bool) -> _Array | None:
-        asked = self.class_weight
+        asked, n_classes = self.class_weight, len(self.classes_)
         if asked is None:
             return sample_weight
         if self._label_binarizer.y_type_.startswith("multilabel"):
             raise ValueError(f"class_weight={asked!r} is of one label a row, and y has several")
-        if asked == "balanced" and incremental:
-            raise ValueError(
-                "class_weight='balanced' needs all data; give partial_fit a weight for each class"
-            )
-        n_classes = len(self.classes_)
         labels = y.argmax(axis=1) if n_classes > 2 else y[:, 0].astype(int)
-        if asked == "balanced":
+        if isinstance(asked, dict):
+            for label, weight in asked.items():
+                number(f"class_weight[{label!r}]", weight)
+            of_classes = compute_class_weight(asked, classes=self.classes_, y=self.classes_)
+        elif incremental:
+            raise ValueError(
+                "class_weight='balanced' is of all data, which partial_fit does not see: give a dict, "
+                "such as of what sklearn.utils.class_weight.compute_class_weight finds"
+            )
+        else:
             totals = np.bincount(labels, sample_weight, n_classes)
             of_classes = totals.sum() / (np.count_nonzero(totals) * np.where(totals, totals, np.inf))
-        else:
-            of_classes = compute_class_weight(asked, classes=self.classes_, y=self.classes_)
-        if not (np.isfinite(of_classes) & (of_classes >= 0)).all():
-            raise ValueError(f"class_weight={asked!r} has a weight that is not a finite number from 0 up")
         return of_classes[labels] * (1 if sample_weight is None else sample_weight)

@@ -73,12 +73,12 @@ def test_partial_fit_weighs_classes_that_a_batch_lacks():
 
 
 def test_class_weights_that_mean_nothing_are_refused():
-    for weight in ({0: -1.0}, {0: np.nan}, {0: np.inf}):
-        with pytest.raises(ValueError, match="class_weight=.* not a finite number from 0 up"):
-            curve(Y, class_weight=weight)
+    for weight in (-1.0, np.nan, np.inf, "2"):
+        with pytest.raises((TypeError, ValueError), match=r"class_weight\[1\] is '?(-1.0|nan|inf|2)"):
+            curve(Y, class_weight={1: weight})
     with pytest.raises(ValueError, match=r"The classes, \[0, 2\], are not in class_weight"):
         curve(Y, class_weight={1: 2.0, 7: 1.0})
-    with pytest.raises(ValueError, match="balanced' needs all data"):
+    with pytest.raises(ValueError, match="balanced' is of all data"):
         MLPClassifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
     many, labels = make_multilabel_classification(30, random_state=0)
     with pytest.raises(ValueError, match="one label a row"):
