@@ -53,6 +53,7 @@ class BaseMLP(BaseEstimator):
 
     _eval_set: Any = None  # while `fit` runs
     verbose: Any
+    activation: Any
 
     # --- training ----------------------------------------------------------------------------------------
 
@@ -85,7 +86,7 @@ class BaseMLP(BaseEstimator):
         return sample_weight
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        if type(X) is np.ndarray and X.dtype == np.uint8 and X.ndim == 2:
+        if type(X) in (np.ndarray, np.memmap) and X.dtype == np.uint8 and X.ndim == 2:
             # bytes are finite and stay bytes: of them only the shape is looked at
             _, y = super()._validate_input(np.broadcast_to(np.float64(0), X.shape), y, incremental, reset)
             return X, y
@@ -95,11 +96,20 @@ class BaseMLP(BaseEstimator):
     def _kind(self, dtype: Any) -> np.dtype[Any]:
         """Dtype of the arithmetic with data of a dtype."""
         if self.dtype is not None:
-            return np.dtype(self.dtype)
+            kind = np.dtype(self.dtype)
+            if kind not in (np.float32, np.float64):
+                raise ValueError(f"dtype is {self.dtype!r}, expected float32 or float64")
+            return kind
         return np.dtype(np.float32 if dtype == np.float32 else np.float64)
 
     def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[_Array, _Array]:
-        return super()._init_coef(fan_in, fan_out, self._kind(dtype))
+        given = self.activation
+        if not isinstance(given, str) and set(given) == {"logistic"}:
+            self.activation = "logistic"  # one name for each layer draws what the name alone does
+        try:
+            return super()._init_coef(fan_in, fan_out, self._kind(dtype))
+        finally:
+            self.activation = given
 
     def _fit_stochastic(
         self,
@@ -118,8 +128,8 @@ class BaseMLP(BaseEstimator):
             Run(self, dense(X), y, weights, layer_units, incremental).fit()
 
     def _fit_lbfgs(self, X: Any, y: _Array, sample_weight: _Array | None, *rest: Any) -> None:
-        lbfgs.refuse(self)
         weights = self._weigh(y, sample_weight, False)
+        lbfgs.refuse(self, y, weights)
         verbose, X = self.verbose, np.ascontiguousarray(dense(X), self._kind(X.dtype))
         if verbose == "bar":
             self.verbose = 0
