@@ -66,3 +66,7 @@ else:
         if name in ("MLPClassifier", "MLPRegressor"):
             return getattr(importlib.import_module(".estimators", __name__), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """Name the estimators before they are imported, too."""
+        return sorted({*globals(), *__all__})

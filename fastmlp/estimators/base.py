@@ -81,6 +81,10 @@ class BaseMLP(BaseEstimator):
         finally:
             del self._eval_set
 
+    def _weigh(self, y: _Array, sample_weight: _Array | None, incremental: bool) -> _Array | None:
+        """Give the rows' weights, their classes' included where there are any."""
+        return sample_weight
+
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         if type(X) in (np.ndarray, np.memmap) and X.dtype == np.uint8 and X.ndim == 2:
             # bytes are finite and stay bytes: of them only the shape is looked at
@@ -119,17 +123,19 @@ class BaseMLP(BaseEstimator):
         layer_units: list[int],
         incremental: bool,
     ) -> None:
+        weights = self._weigh(y, sample_weight, incremental)
         with using_threads(self.n_threads):
-            Run(self, dense(X), y, sample_weight, layer_units, incremental).fit()
+            Run(self, dense(X), y, weights, layer_units, incremental).fit()
 
     def _fit_lbfgs(self, X: Any, y: _Array, sample_weight: _Array | None, *rest: Any) -> None:
-        lbfgs.refuse(self, y, sample_weight)
+        weights = self._weigh(y, sample_weight, False)
+        lbfgs.refuse(self, y, weights)
         verbose, X = self.verbose, np.ascontiguousarray(dense(X), self._kind(X.dtype))
         if verbose == "bar":
             self.verbose = 0
         try:
             with using_threads(self.n_threads):
-                super()._fit_lbfgs(X, y, sample_weight, *rest)
+                super()._fit_lbfgs(X, y, weights, *rest)
         finally:
             self.verbose = verbose
         kind = self._kind(X.dtype) if self.dtype is not None else np.dtype(np.float64)
