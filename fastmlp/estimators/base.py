@@ -20,6 +20,7 @@ from fastmlp.model import MLP
 from fastmlp.ops import Operations
 
 from . import lbfgs, prediction
+from .interchange import Interchange
 from .network import dense, interleaved, make_network
 from .stochastic import Run
 
@@ -48,7 +49,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(Interchange, BaseEstimator):
     """The part of an estimator that trains and predicts."""
 
     _eval_set: Any = None  # while `fit` runs

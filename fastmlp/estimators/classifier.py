@@ -50,6 +50,7 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
     0.98
     """
 
+    _twin = neural_network.MLPClassifier
     _ours = (*OURS, "class_weight", "label_smoothing")
     _parameter_constraints = {
         **neural_network.MLPClassifier._parameter_constraints,

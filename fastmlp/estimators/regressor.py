@@ -48,6 +48,7 @@ class MLPRegressor(BaseMLP, neural_network.MLPRegressor):
     0.5
     """
 
+    _twin = neural_network.MLPRegressor
     _ours = tuple(OURS)
     _parameter_constraints = {**neural_network.MLPRegressor._parameter_constraints, **CONSTRAINTS}
 

@@ -56,7 +56,7 @@ class Run:
         seed = int(estimator._random_state.randint(2**31)) if np.any(estimator.dropout) else 0
         self.model = make_network(estimator, layer_units, estimator._kind(X.dtype), seed=seed)
         self.loader = DataLoader(X, labels_of(estimator, y), self.batch_size, sample_weight=sample_weight)
-        self.failed = False
+        self.failed, self.first_coefs = False, estimator.coefs_
         self._pack()
 
     def _split(self, X: _Array, y: _Array, sample_weight: _Array | None) -> tuple[_Array, Validation | None]:
@@ -103,12 +103,13 @@ class Run:
             else:
                 betas = it.beta_1, it.beta_2
                 it._optimizer = AdamOptimizer(parameters, it.learning_rate_init, *betas, it.epsilon)
-        lr: Any = it.learning_rate_init if it.schedule is None else it.schedule
+        kept = it._optimizer  # which partial_fit goes on with, whatever has been set since
+        lr: Any = kept.learning_rate_init if it.schedule is None else it.schedule
         penalties: dict[str, Any] = {"l2": float(it.alpha), "weight_decay": float(it.weight_decay)}
-        if it.solver == "adam":
-            return Adam(lr, beta_1=it.beta_1, beta_2=it.beta_2, epsilon=it.epsilon, **penalties)
-        nesterov = it.nesterovs_momentum and it.momentum > 0
-        return SGD(lr, momentum=it.momentum, nesterov=nesterov, **penalties)
+        if isinstance(kept, AdamOptimizer):
+            return Adam(lr, beta_1=kept.beta_1, beta_2=kept.beta_2, epsilon=kept.epsilon, **penalties)
+        nesterov = bool(kept.nesterov and kept.momentum > 0)
+        return SGD(lr, momentum=kept.momentum, nesterov=nesterov, **penalties)
 
     def _pack(self) -> None:
         """Give the model the estimator's coefficients, and the optimizer's state where it goes on."""
@@ -117,7 +118,7 @@ class Run:
         if not self.incremental or self.optimizer.kind == "sgd":
             self.model.set_weights(weights)
             return
-        n, adam = len(it.coefs_), it.solver == "adam"
+        n, adam = len(it.coefs_), self.optimizer.kind == "adam"
         rows = [kept.ms, kept.vs] if adam else [kept.velocities]
         state = {
             "optimizer": "adam" if adam else "momentum",
@@ -143,6 +144,9 @@ class Run:
         if self.optimizer.kind == "adam":
             kept.t = state["steps"] + self.unfinished
             kept.ms, kept.vs = rows
+            if kept.t:  # of the last step, as there
+                corrections = np.sqrt(1 - kept.beta_2**kept.t) / (1 - kept.beta_1**kept.t)
+                kept.learning_rate = kept.learning_rate_init * corrections
         else:
             kept.velocities = rows[0]
 
@@ -172,6 +176,8 @@ class Run:
         self._unpack()
         self._unpack_state()
         if it.early_stopping:
+            if it._best_coefs is self.first_coefs:  # which scikit-learn has trained on in place
+                it._best_coefs, it._best_intercepts = it.coefs_, it.intercepts_
             it.coefs_, it.intercepts_ = it._best_coefs, it._best_intercepts
 
     def _epochs_ahead(self) -> int:
@@ -223,14 +229,17 @@ class Run:
             first, total = it.t_ // self.n, it.max_iter * n
             epochs = range(first, first + n_epochs)
             return np.vstack([schedules.rates(self.optimizer, e * n, n, total, e) for e in epochs])
-        of_epochs = [it._optimizer.learning_rate]
+        kept = it._optimizer
+        if self.optimizer.kind == "adam":
+            return np.tile([float(kept.learning_rate_init), 0.0], (n * n_epochs, 1))
+        of_epochs = [kept.learning_rate]
         for epoch in range(1, n_epochs):
-            if it.solver == "sgd" and it._optimizer.lr_schedule == "invscaling":
+            if kept.lr_schedule == "invscaling":
                 t = it.t_ + epoch * self.n
-                of_epochs.append(float(it._optimizer.learning_rate_init) / (t + 1) ** it.power_t)
+                of_epochs.append(float(kept.learning_rate_init) / (t + 1) ** kept.power_t)
             else:
                 of_epochs.append(of_epochs[0])
-        return np.column_stack([np.repeat(of_epochs, n), np.full(n * n_epochs, float(it.momentum))])
+        return np.column_stack([np.repeat(of_epochs, n), np.full(n * n_epochs, float(kept.momentum))])
 
     def _epoch_losses(self, orders: _Array, losses: _Array, squares: _Array) -> _Array:
         """Average the batches of each epoch as scikit-learn does: with the penalty, by their rows."""

@@ -1,0 +1,80 @@
+"""From scikit-learn's estimators to ours, and back."""
+
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from sklearn.neural_network._base import ACTIVATIONS
+
+_HOW = ("n_threads", "dtype", "ops")  # how to compute, not what
+_OF_A_RUN = {"_skl_callbacks", "_callback_fit_ctx", "_parent_callback_ctx", "_eval_set"}
+
+
+class Interchange:
+    """The part of an estimator that comes from scikit-learn's and goes back there."""
+
+    _twin: Any  # scikit-learn's class
+    _ours: tuple[str, ...]  # parameters that it has not
+
+    @classmethod
+    def from_sklearn(cls, fitted: Any) -> Any:
+        """Make an estimator of one of scikit-learn's, which predicts as that does and trains on as it would.
+
+        Parameters
+        ----------
+        fitted : of the class that this one stands in for; nothing of it is shared
+
+        Raises
+        ------
+        TypeError
+            It is of another class.
+        """
+        if not isinstance(fitted, cls._twin):
+            kind = cls._twin.__name__
+            raise TypeError(f"fitted is of type {type(fitted).__name__}, expected scikit-learn's {kind}")
+        return _moved(fitted, cls, fitted.get_params(deep=False))
+
+    def to_sklearn(self) -> Any:
+        """Make the same of scikit-learn's own, which needs no fastmlp: it predicts and trains on alike.
+
+        `n_threads`, `dtype` and `ops`, which say how to compute, and callbacks stay behind; verbose="bar" is
+        True there.
+
+        Raises
+        ------
+        ValueError
+            There is an activation that scikit-learn has not, or a parameter, other than these, that it lacks.
+        """
+        it: Any = self
+        params = it.get_params(deep=False)
+        for name in self._ours:
+            value = params.pop(name)
+            idle = value is None or not (isinstance(value, str) or np.any(value))
+            if name not in _HOW and not idle:
+                raise ValueError(
+                    f"scikit-learn has no {name}, which is {value!r}; it is of training alone: what has been "
+                    f"learned can go there after set_params({name}={type(it)().get_params()[name]!r})"
+                )
+        names = params["activation"]
+        if not isinstance(names, str) and len({*names}) == 1:
+            names = names[0]
+        if names not in _ACTIVATIONS:
+            raise ValueError(f"scikit-learn has no activation={names!r}: expected one of {_ACTIVATIONS}")
+        params["activation"] = names
+        if params["verbose"] == "bar":
+            params["verbose"] = True
+        moved = _moved(self, self._twin, params)
+        if hasattr(moved, "_metadata_request"):
+            moved._metadata_request.fit.requests.pop("eval_set", None)
+        return moved
+
+
+_ACTIVATIONS = [name for name in ACTIVATIONS if name not in ("softmax", "exp")]
+
+
+def _moved(source: Any, kind: Any, params: dict[str, Any]) -> Any:
+    """Make an estimator of a kind, with copies of the parameters and of whatever else the source holds."""
+    moved = kind(**deepcopy(params))
+    others = vars(source).keys() - source.get_params(deep=False).keys() - _OF_A_RUN
+    vars(moved).update(deepcopy({name: vars(source)[name] for name in others}))
+    return moved
