@@ -20,6 +20,7 @@ from fastmlp.model import MLP
 from fastmlp.ops import Operations
 
 from . import lbfgs, prediction
+from .callbacks import CallbackSupportMixin, Watch, watched
 from .interchange import Interchange
 from .network import dense, interleaved, make_network
 from .stochastic import Run
@@ -49,10 +50,11 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-class BaseMLP(Interchange, BaseEstimator):
+class BaseMLP(CallbackSupportMixin, Interchange, BaseEstimator):
     """The part of an estimator that trains and predicts."""
 
     _eval_set: Any = None  # while `fit` runs
+    _watch: Watch  # while a fit runs
     verbose: Any
 
     # --- training ----------------------------------------------------------------------------------------
@@ -80,6 +82,15 @@ class BaseMLP(Interchange, BaseEstimator):
             return self._fit(X, y, sample_weight=sample_weight, incremental=False)
         finally:
             del self._eval_set
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+        n_tasks = 1 if incremental else self.max_iter
+        with watched(self, X, y, sample_weight, n_tasks):
+            weights = self._weigh(y, sample_weight, incremental)
+            return super()._fit(X, y, sample_weight=weights, incremental=incremental)
+
+    def _weigh(self, y: Any, sample_weight: Any, incremental: bool) -> Any:
+        return sample_weight
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         if type(X) is np.ndarray and X.dtype == np.uint8 and X.ndim == 2:
@@ -120,7 +131,7 @@ class BaseMLP(Interchange, BaseEstimator):
             self.verbose = 0
         try:
             with using_threads(self.n_threads):
-                super()._fit_lbfgs(X, y, sample_weight, *rest)
+                lbfgs.minimize(self, X, y, sample_weight, *rest[:-1])
         finally:
             self.verbose = verbose
         kind = self._kind(X.dtype) if self.dtype is not None else np.dtype(np.float64)
@@ -138,7 +149,7 @@ class BaseMLP(Interchange, BaseEstimator):
         coef_grads: Any,
         intercept_grads: Any,
     ) -> tuple[float, _Array]:
-        self._unpack(packed_coef_inter)
+        self.coefs_, self.intercepts_ = lbfgs.arrays_of(self, packed_coef_inter).values()
         return lbfgs.loss_and_gradient(self, packed_coef_inter, X, y, sample_weight, activations, deltas)
 
     # --- prediction --------------------------------------------------------------------------------------

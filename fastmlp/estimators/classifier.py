@@ -102,7 +102,7 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
             setattr(self, name, given.pop(name))
         super().__init__(**given)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+    def _weigh(self, y: Any, sample_weight: Any, incremental: bool) -> Any:
         if self.class_weight is not None and y is not None:
             if incremental and self.class_weight == "balanced":
                 raise ValueError(
@@ -111,4 +111,4 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
                 )
             weights = compute_sample_weight(self.class_weight, y)
             sample_weight = weights if sample_weight is None else weights * np.asarray(sample_weight)
-        return super()._fit(X, y, sample_weight=sample_weight, incremental=incremental)
+        return sample_weight

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.neural_network._base import ACTIVATIONS
 
 _HOW = ("n_threads", "dtype", "ops")  # how to compute, not what
-_OF_A_RUN = {"_skl_callbacks", "_callback_fit_ctx", "_parent_callback_ctx", "_eval_set"}
+_OF_A_RUN = {"_skl_callbacks", "_callback_fit_ctx", "_parent_callback_ctx", "_eval_set", "_watch"}
 
 
 class Interchange:
