@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
-from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
+from scipy import __version__, optimize
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastmlp.config import KEEP_Z
@@ -15,6 +14,7 @@ from .network import activations_of, labels_of
 
 _Array = NDArray[Any]
 
+_PRINTS = tuple(map(int, __version__.split(".")[:2])) < (1, 15)  # from then on SciPy is silent
 _ONLY_STOCHASTIC = {"dropout": 0.0, "weight_decay": 0.0, "ema": None, "schedule": None}
 
 
@@ -56,7 +56,8 @@ def minimize(estimator: Any, *data: Any) -> None:
             raise _Stopped(packed)
 
     options = {"maxfun": it.max_fun, "maxiter": it.max_iter, "gtol": it.tol}
-    options |= _get_additional_lbfgs_options_dict("iprint", 1 if it.verbose else -1)
+    if it.verbose and _PRINTS:
+        options["iprint"] = 1
     packed = np.concatenate([array.ravel() for array in it.coefs_ + it.intercepts_])
     callback = ended if watch.is_on else None
     try:
