@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn import __version__ as sklearn_version
 from sklearn import neural_network
 from sklearn.datasets import (
     load_breast_cancer,
@@ -10,6 +11,7 @@ from sklearn.datasets import (
 )
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.preprocessing import scale
+from sklearn.utils.fixes import parse_version
 
 from fastmlp import MLPClassifier, MLPRegressor, schedules
 
@@ -51,6 +53,8 @@ SOLVERS = {
 }
 
 TOO_MUCH = {("targets", "stopping"), ("counts", "nesterov"), ("counts", "plain")}  # a few rows, steep losses
+if parse_version(sklearn_version) < parse_version("1.9"):
+    TOO_MUCH.add(("words", "stopping"))  # scikit-learn looked for NaN among the words
 CASES = [(problem, solver) for problem in PROBLEMS for solver in SOLVERS if (problem, solver) not in TOO_MUCH]
 
 
