@@ -57,6 +57,11 @@ class BaseMLP(CallbackSupportMixin, Interchange, BaseEstimator):
     _watch: Watch  # while a fit runs
     verbose: Any
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what copies and pickles hold, also those that are made by a callback while a fit runs."""
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in ("_eval_set", "_watch")}
+
     # --- training ----------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)

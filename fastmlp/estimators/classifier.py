@@ -53,7 +53,7 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
     """
 
     _twin = neural_network.MLPClassifier
-    _ours = (*OURS, "class_weight", "label_smoothing")
+    _ours = {**OURS, "class_weight": None, "label_smoothing": 0.0}
     _parameter_constraints = {
         **neural_network.MLPClassifier._parameter_constraints,
         **CONSTRAINTS,

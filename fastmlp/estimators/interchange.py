@@ -14,7 +14,7 @@ class Interchange:
     """The part of an estimator that comes from scikit-learn's and goes back there."""
 
     _twin: Any  # scikit-learn's class
-    _ours: tuple[str, ...]  # parameters that it has not
+    _ours: dict[str, Any]  # parameters that it has not, with their defaults
 
     @classmethod
     def from_sklearn(cls, fitted: Any) -> Any:
@@ -32,7 +32,7 @@ class Interchange:
         if not isinstance(fitted, cls._twin):
             kind = cls._twin.__name__
             raise TypeError(f"fitted is of type {type(fitted).__name__}, expected scikit-learn's {kind}")
-        return _moved(fitted, cls, fitted.get_params(deep=False))
+        return _moved(fitted, cls)
 
     def to_sklearn(self) -> Any:
         """Make the same of scikit-learn's own, which needs no fastmlp: it predicts and trains on alike.
@@ -46,24 +46,21 @@ class Interchange:
             There is an activation that scikit-learn has not, or a parameter, other than these, that it lacks.
         """
         it: Any = self
-        params = it.get_params(deep=False)
-        for name in self._ours:
-            value = params.pop(name)
+        for name, default in self._ours.items():
+            value = getattr(it, name)
             idle = value is None or not (isinstance(value, str) or np.any(value))
             if name not in _HOW and not idle:
                 raise ValueError(
                     f"scikit-learn has no {name}, which is {value!r}; it is of training alone: what has been "
-                    f"learned can go there after set_params({name}={type(it)().get_params()[name]!r})"
+                    f"learned can go there after set_params({name}={default!r})"
                 )
-        names = params["activation"]
+        names = it.activation
         if not isinstance(names, str) and len({*names}) == 1:
             names = names[0]
         if names not in _ACTIVATIONS:
             raise ValueError(f"scikit-learn has no activation={names!r}: expected one of {_ACTIVATIONS}")
-        params["activation"] = names
-        if params["verbose"] == "bar":
-            params["verbose"] = True
-        moved = _moved(self, self._twin, params)
+        verbose = True if it.verbose == "bar" else it.verbose
+        moved = _moved(self, self._twin, activation=names, verbose=verbose)
         if hasattr(moved, "_metadata_request"):
             moved._metadata_request.fit.requests.pop("eval_set", None)
         return moved
@@ -72,9 +69,12 @@ class Interchange:
 _ACTIVATIONS = [name for name in ACTIVATIONS if name not in ("softmax", "exp")]
 
 
-def _moved(source: Any, kind: Any, params: dict[str, Any]) -> Any:
-    """Make an estimator of a kind, with copies of the parameters and of whatever else the source holds."""
-    moved = kind(**deepcopy(params))
-    others = vars(source).keys() - source.get_params(deep=False).keys() - _OF_A_RUN
+def _moved(source: Any, kind: Any, **changed: Any) -> Any:
+    """Make an estimator of a kind, with copies of its parameters and of whatever else the source holds."""
+    names = kind._get_param_names()
+    params = {name: getattr(source, name) for name in names if hasattr(source, name)}
+    moved = kind(**deepcopy(params | changed))
+    parameters = {*names, *source.get_params(deep=False), *getattr(source, "_ours", ())}
+    others = vars(source).keys() - parameters - _OF_A_RUN
     vars(moved).update(deepcopy({name: vars(source)[name] for name in others}))
     return moved

@@ -49,7 +49,7 @@ class MLPRegressor(BaseMLP, neural_network.MLPRegressor):
     """
 
     _twin = neural_network.MLPRegressor
-    _ours = tuple(OURS)
+    _ours = OURS
     _parameter_constraints = {**neural_network.MLPRegressor._parameter_constraints, **CONSTRAINTS}
 
     def __init__(

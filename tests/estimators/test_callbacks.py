@@ -1,3 +1,6 @@
+import pickle
+from copy import copy
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
@@ -175,6 +178,24 @@ def test_an_interrupted_epoch_has_an_end_too():
     with pytest.warns(UserWarning, match="interrupted by user"):
         MLPClassifier(max_iter=9).set_callbacks(recorder).fit(X, y)
     assert recorder.notes[-4:] == [("end", "epoch", 1), ("begin", "epoch", 2), *tasks("", 0)[-2:]]
+
+
+def test_what_is_handed_out_can_be_kept_in_a_file():
+    class Keeping(Recorder):
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+            self.states.append(pickle.dumps(clone_without_callbacks(fitted_estimator)))
+
+    def clone_without_callbacks(estimator):
+        assert not {"_watch", "_eval_set"} & {*vars(estimator)}
+        kept = copy(estimator)
+        del kept._callback_fit_ctx, kept._skl_callbacks_to_teardown  # scikit-learn's own
+        return kept.set_callbacks()
+
+    X, y, _ = KINDS[MLPClassifier]
+    recorder = Keeping()
+    fitted = MLPClassifier(max_iter=2, random_state=0).set_callbacks(recorder).fit(X, y, eval_set=(X, y))
+    again = pickle.loads(recorder.states[1])
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
 
 
 @EACH

@@ -177,14 +177,26 @@ def test_one_that_is_not_fitted_stays_so():
 
 def test_ours_comes_from_ours_and_from_a_class_of_the_users():
     class Own(neural_network.MLPClassifier):
-        pass
+        def __init__(self, alpha=1.0, max_iter=3, note="of its own"):
+            super().__init__(alpha=alpha, max_iter=max_iter)
+            self.note = note
+
+    class OwnOfOurs(MLPClassifier):
+        def __init__(self, note, max_iter=3, dropout=0.0):
+            super().__init__(max_iter=max_iter, dropout=dropout)
+            self.note = note
 
     _, X, y = PROBLEMS["three classes"]
     fitted = MLPClassifier(activation="gelu", max_iter=3, random_state=0, dropout=0.1).fit(X, y)
     copy = MLPClassifier.from_sklearn(fitted)
     assert copy.get_params() == fitted.get_params()
     same_weights(copy, fitted)
-    same_predictions(MLPClassifier.from_sklearn(own := Own(max_iter=3).fit(X, y)), own, X)
+    same_predictions(moved := MLPClassifier.from_sklearn(own := Own().fit(X, y)), own, X)
+    assert (moved.alpha, moved.solver) == (1.0, "adam")
+    ours = OwnOfOurs("a note").fit(X, y)
+    same_predictions(ours.to_sklearn(), ours, X)
+    with pytest.raises(ValueError, match=r"set_params\(dropout=0\.0\)"):
+        ours.set_params(dropout=0.5).to_sklearn()
 
 
 def test_another_kind_is_refused():
