@@ -105,7 +105,9 @@ class _Graph:
         return self.with_number("Mul", self.add("Add", self.add("Relu", z), low), SELU_SCALE)
 
     def _silu(self, z: str) -> str:
-        return self.add("Mul", z, self.add("Sigmoid", z))
+        # not z * Sigmoid(z), which onnxruntime replaces by a node that it lacks for float64
+        low = self.add("Exp", self.add("Neg", z))
+        return self.add("Div", z, self.with_number("Add", low, 1.0))
 
     def _gelu(self, z: str) -> str:
         if self.kind == _DOUBLE:
