@@ -55,8 +55,8 @@ class Interchange:
                     f"learned can go there after set_params({name}={default!r})"
                 )
         names = it.activation
-        if not isinstance(names, str) and len({*names}) == 1:
-            names = names[0]
+        if not isinstance(names, str) and len({*names}) < 2:
+            names = names[0] if names else "relu"
         if names not in _ACTIVATIONS:
             raise ValueError(f"scikit-learn has no activation={names!r}: expected one of {_ACTIVATIONS}")
         verbose = True if it.verbose == "bar" else it.verbose

@@ -240,6 +240,12 @@ def test_what_says_nothing_of_the_results_stays_behind():
     assert fitted.set_params(activation=["tanh", "tanh"]).activation == ["tanh", "tanh"]
 
 
+def test_no_hidden_layer_has_no_activation():
+    _, X, y = PROBLEMS["three classes"]
+    fitted = MLPClassifier((), activation=[], max_iter=3, random_state=0).fit(X, y)
+    same_predictions(fitted, fitted.to_sklearn(), X)
+
+
 def test_requests_of_metadata_go_along_but_for_what_is_not_there():
     import sklearn
 
