@@ -67,3 +67,7 @@ else:
         if name in ("LossCurveDisplay", "MLPClassifier", "MLPRegressor"):
             return getattr(importlib.import_module(".estimators", __name__), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """Name the estimators before they are imported, too."""
+        return sorted({*globals(), *__all__})

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from scipy import __version__, optimize
 from sklearn.utils.optimize import _check_optimize_result
 
+from fastmlp.checks import check_activations
 from fastmlp.config import KEEP_Z
+from fastmlp.data.labels import labels_for, prepare_weights
 from fastmlp.steps import take_losses, weighted_mean
 
 from .network import activations_of, labels_of
@@ -15,16 +17,18 @@ from .network import activations_of, labels_of
 _Array = NDArray[Any]
 
 _PRINTS = tuple(map(int, __version__.split(".")[:2])) < (1, 15)  # from then on SciPy is silent
-_ONLY_STOCHASTIC = {"dropout": 0.0, "weight_decay": 0.0, "ema": None, "schedule": None}
+_ONLY_STOCHASTIC = ("dropout", "weight_decay", "ema", "schedule")
 
 
-def refuse(estimator: Any) -> None:
-    """Refuse what has no meaning where all data is looked at at once."""
-    for name, nothing in _ONLY_STOCHASTIC.items():
-        if getattr(estimator, name) not in (nothing, 0):
-            raise ValueError(
-                f"{name}={getattr(estimator, name)!r} is of solver='sgd' and 'adam', not of lbfgs"
-            )
+def refuse(estimator: Any, y: _Array, weights: _Array | None) -> None:
+    """Refuse what has no meaning where all data is looked at at once, and what epochs refuse."""
+    labels_for(labels_of(estimator, y), estimator.out_activation_, estimator.n_outputs_)
+    check_activations(estimator.activation, estimator.n_layers_ - 2)
+    if weights is not None:
+        prepare_weights(weights, len(y))
+    for name in _ONLY_STOCHASTIC:
+        if np.any(value := getattr(estimator, name)):
+            raise ValueError(f"{name}={value!r} is of solver='sgd' and 'adam', not of lbfgs")
     if estimator._eval_set is not None:
         raise ValueError("eval_set is of solver='sgd' and 'adam', not of lbfgs, which has no epochs")
 

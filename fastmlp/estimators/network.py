@@ -42,7 +42,9 @@ def dense(X: Any) -> _Array:
 
 def labels_of(estimator: Any, y: _Array) -> _Array:
     """Give labels as models take them, of what scikit-learn makes of them."""
-    return y.argmax(axis=1) if estimator.out_activation_ == "softmax" else y.astype(np.float64)
+    if estimator.out_activation_ == "softmax":
+        return y.argmax(axis=1)
+    return y.astype(np.float64, order="C", casting="same_kind")  # text is no number
 
 
 def activations_of(estimator: Any, n_hidden: int) -> list[str]:
