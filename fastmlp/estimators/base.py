@@ -20,6 +20,8 @@ from fastmlp.model import MLP
 from fastmlp.ops import Operations
 
 from . import lbfgs, prediction
+from .callbacks import CallbackSupportMixin, Watch, watched
+from .interchange import Interchange
 from .network import dense, interleaved, make_network
 from .stochastic import Run
 
@@ -48,12 +50,18 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(CallbackSupportMixin, Interchange, BaseEstimator):
     """The part of an estimator that trains and predicts."""
 
     _eval_set: Any = None  # while `fit` runs
+    _watch: Watch  # while a fit runs
     verbose: Any
     activation: Any
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what copies and pickles hold, also those that are made by a callback while a fit runs."""
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in ("_eval_set", "_watch")}
 
     # --- training ----------------------------------------------------------------------------------------
 
@@ -80,6 +88,10 @@ class BaseMLP(BaseEstimator):
             return self._fit(X, y, sample_weight=sample_weight, incremental=False)
         finally:
             del self._eval_set
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+        with watched(self, X, y, sample_weight, 1 if incremental else self.max_iter):
+            return super()._fit(X, y, sample_weight=sample_weight, incremental=incremental)
 
     def _weigh(self, y: _Array, sample_weight: _Array | None, incremental: bool) -> _Array | None:
         """Give the rows' weights, their classes' included where there are any."""
@@ -135,7 +147,7 @@ class BaseMLP(BaseEstimator):
             self.verbose = 0
         try:
             with using_threads(self.n_threads):
-                super()._fit_lbfgs(X, y, weights, *rest)
+                lbfgs.minimize(self, X, y, weights, *rest[:-1])
         finally:
             self.verbose = verbose
         kind = self._kind(X.dtype) if self.dtype is not None else np.dtype(np.float64)
@@ -153,7 +165,7 @@ class BaseMLP(BaseEstimator):
         coef_grads: Any,
         intercept_grads: Any,
     ) -> tuple[float, _Array]:
-        self._unpack(packed_coef_inter)
+        self.coefs_, self.intercepts_ = lbfgs.arrays_of(self, packed_coef_inter).values()
         return lbfgs.loss_and_gradient(self, packed_coef_inter, X, y, sample_weight, activations, deltas)
 
     # --- prediction --------------------------------------------------------------------------------------

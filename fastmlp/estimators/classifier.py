@@ -55,7 +55,8 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
     0.98
     """
 
-    _ours = (*OURS, "class_weight", "label_smoothing")
+    _twin = neural_network.MLPClassifier
+    _ours = {**OURS, "class_weight": None, "label_smoothing": 0.0}
     _parameter_constraints = {
         **neural_network.MLPClassifier._parameter_constraints,
         **CONSTRAINTS,
