@@ -213,11 +213,12 @@ class Run:
     def _as_if_stopped(self) -> dict[str, Any]:
         """Give the attributes that a fit would leave here."""
         self._unpack()
-        coefs, intercepts = self._coefficients()
+        coefs, intercepts = self._coefficients()  # whose arrays training goes on writing to
         names = "loss_curve_", "validation_scores_", "validation_loss_curve_"
         curves = {name: getattr(self.estimator, name, None) for name in names}
         kept = {name: list(curve) for name, curve in curves.items() if curve is not None}
-        return {"coefs_": list(coefs), "intercepts_": list(intercepts), **kept}
+        kept |= {"coefs_": [w.copy() for w in coefs], "intercepts_": [b.copy() for b in intercepts]}
+        return kept
 
     def _epochs_ahead(self) -> int:
         """Count the epochs after which training may end at the earliest, or somebody wants to look."""
