@@ -1,0 +1,234 @@
+"""`python -m asv_benchmarks.swap`, from the root of the project: a line changes, the time, and no curve."""
+
+import argparse
+import contextlib
+import io
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import sklearn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from sklearn import neural_network
+from sklearn.exceptions import ConvergenceWarning
+from tqdm import tqdm
+
+import fastmlp
+from fastmlp.bench import BLAS_PAUSE
+from fastmlp.cli.arguments import whole_number
+from fastmlp.cli.bench import number
+from fastmlp.plotting import save_figure
+
+from .benchmarks._checks import require_same_outcome
+from .children import ROOT
+
+DIFF = "-from sklearn.neural_network import MLPClassifier\n+from fastmlp import MLPClassifier"
+DESCRIPTION = f"""\
+Fit the same classifier twice, on MNIST from 0 to 1 in float64, with one line changed:
+
+{DIFF}
+
+All else is the default, threads too, and the random_state is one. Prints both times,
+and how far the two curves are apart; draws them, and the times beside them. A first
+short fit of either, in which ours is compiled, is not counted."""
+LIBRARIES = {"scikit-learn": neural_network, "fastmlp": fastmlp}
+LIMIT = 1e-9  # how far two curves may be apart, as a share of the largest loss
+# Okabe and Ito's blue over a pale grey, as in rivals.png
+BLUE, PALE, INK, GREY, LINE = "#0072b2", "#b9c6d1", "#1a1a1a", "#5c5c5c", "#e3e3e3"
+
+
+class Swap(NamedTuple):
+    """Both fits, by library: estimators and seconds."""
+
+    estimators: dict[str, Any]
+    seconds: dict[str, float]
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long scikit-learn took."""
+        theirs, ours = self.seconds.values()
+        return theirs / ours
+
+    @property
+    def distance(self) -> float:
+        """Largest difference between the curves, as a share of the largest loss."""
+        theirs, ours = (np.array(estimator.loss_curve_) for estimator in self.estimators.values())
+        return float(np.abs(ours - theirs).max() / theirs.max())
+
+
+class EpochsOf(io.TextIOBase):
+    """What a verbose fit writes to: a line is an epoch of the bar."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar = bar
+
+    def write(self, text: str) -> int:
+        """Count lines."""
+        self.bar.update(text.count("\n"))
+        return len(text)
+
+
+def swap(X: NDArray[Any], y: NDArray[Any], n_epochs: int) -> Swap:
+    """Fit scikit-learn's classifier and ours, and see that they are the same.
+
+    Raises
+    ------
+    AssertionError
+        Losses or coefficients differ by more than rounding.
+    """
+    result = Swap({}, {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for name, library in LIBRARIES.items():
+            library.MLPClassifier(max_iter=1).fit(X[:500], y[:500])  # compiles
+            estimator = library.MLPClassifier(random_state=0, max_iter=n_epochs, verbose=True)
+            with tqdm(total=n_epochs, desc=name, unit="epoch", leave=False, disable=None) as bar:
+                with contextlib.redirect_stdout(EpochsOf(bar)):
+                    start = time.perf_counter()
+                    estimator.fit(X, y)
+                    result.seconds[name] = time.perf_counter() - start
+            result.estimators[name] = estimator
+            time.sleep(BLAS_PAUSE)
+    require_same_outcome(*result.estimators.values(), limit=LIMIT)
+    return result
+
+
+def text(result: Swap, X_test: NDArray[Any], y_test: NDArray[Any]) -> str:
+    """Say what changed, what did not, and what that gained."""
+    theirs, ours = (estimator.predict(X_test) for estimator in result.estimators.values())
+    versions = sklearn.__version__, fastmlp.__version__
+    times = [
+        f"  {name + ' ' + version:<22}{number(seconds):>8} s"
+        for (name, seconds), version in zip(result.seconds.items(), versions, strict=True)
+    ]
+    n_alike, n_epochs = np.count_nonzero(theirs == ours), result.estimators["fastmlp"].n_iter_
+    return "\n".join(
+        (
+            DIFF,
+            "",
+            f"MLPClassifier(random_state=0, max_iter={n_epochs}).fit(X, y)",
+            times[0],
+            f"{times[1]}    {number(result.ratio)} times as fast",
+            "",
+            f"largest difference of the curves  {result.distance:.1e} of the largest loss",
+            f"test digits classed alike         {n_alike:,} of {len(y_test):,}",
+            f"test digits classed right         {100 * np.mean(ours == y_test):.2f} %",
+        )
+    )
+
+
+# --- the picture -----------------------------------------------------------------------------------------
+
+
+def draw(result: Swap) -> Figure:
+    """Draw both curves, one on the other, and both times beside them."""
+    figure = Figure(figsize=(10, 4.2), dpi=150)
+    curves = figure.add_axes((0.06, 0.14, 0.47, 0.7))
+    bars = figure.add_axes((0.66, 0.14, 0.32, 0.7))
+    draw_curves(curves, result)
+    draw_times(bars, result)
+    return figure
+
+
+def draw_curves(axes: Axes, result: Swap) -> None:
+    """Draw scikit-learn's curve thick and pale, and ours thin and dark on it."""
+    styles: dict[str, dict[str, Any]] = {
+        "scikit-learn": {"color": PALE, "linewidth": 11, "solid_capstyle": "round"},
+        "fastmlp": {"color": BLUE, "linewidth": 1.8, "marker": "o", "markersize": 4},
+    }
+    for name, estimator in result.estimators.items():
+        curve = estimator.loss_curve_
+        axes.plot(range(1, len(curve) + 1), curve, label=name, **styles[name])
+    axes.set_yscale("log")
+    ticks = [
+        tick
+        for tick in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
+        if tick >= min(curve) / 2
+    ]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_ylim(min(curve) / 1.3, max(curve) * 1.3)
+    axes.minorticks_off()
+    axes.set_xlabel("epoch", color=GREY)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.grid(color=LINE, linewidth=0.8)
+    axes.legend(frameon=False, fontsize=11)
+    dress(axes, "The same curve", f"training loss; largest difference {result.distance:.0e} of it")
+
+
+def draw_times(axes: Axes, result: Swap) -> None:
+    """Draw a bar for each library."""
+    names, seconds = zip(*result.seconds.items(), strict=True)
+    axes.barh(names, seconds, color=(PALE, BLUE), height=0.55)
+    for place, value in enumerate(seconds):
+        style = {"size": 13, "weight": "bold", "color": (INK, BLUE)[place]}
+        axes.annotate(
+            f"{number(value)} s", (value, place), (6, 0), textcoords="offset points", va="center", **style
+        )
+    axes.set_ylim(1.6, -0.6)
+    axes.set_xlim(0, 1.28 * max(seconds))
+    axes.set_xticks(())
+    axes.tick_params(length=0, labelsize=12)
+    n_epochs = len(result.estimators["fastmlp"].loss_curve_)
+    dress(
+        axes,
+        f"The time is 1/{number(result.ratio)}",
+        f"{n_epochs} epochs of MNIST in float64, all by default",
+    )
+
+
+def dress(axes: Axes, title: str, subtitle: str) -> None:
+    """Write what a panel shows above it."""
+    axes.set_title(f"{title}\n", size=15, weight="bold", color=INK, loc="left", pad=6)
+    axes.annotate(
+        subtitle, (0, 1), (0, 9), xycoords="axes fraction", textcoords="offset points", size=10.5, color=GREY
+    )
+    axes.spines[:].set_visible(False)
+
+
+# --- the command -----------------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Swap, say so and draw it.
+
+    Returns
+    -------
+    0; 1 where the two differ or the picture cannot be written; 2 for wrong usage; 130 for Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m asv_benchmarks.swap",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--out", type=Path, default=ROOT / "docs" / "swap.png", metavar="PNG", help="default: docs/swap.png")
+    add("--epochs", type=whole_number(2), default=20, metavar="N", help="default: 20")
+    rows = "train on the first N images alone, for a quick look"
+    add("--rows", type=whole_number(500), metavar="N", help=rows)
+    try:
+        args = parser.parse_args(argv)
+        X, y, X_test, y_test = fastmlp.load_mnist()
+        result = swap(X[: args.rows] / 255, y[: args.rows], args.epochs)
+        print(text(result, X_test / 255, y_test))
+        save_figure(draw(result), args.out)
+        print(f"\nwrote {args.out}")
+        return 0
+    except SystemExit as end:
+        return int(end.code or 0)
+    except KeyboardInterrupt:
+        print("interrupted; nothing is written", file=sys.stderr)
+        return 130
+    except (AssertionError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
