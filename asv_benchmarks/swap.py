@@ -21,10 +21,10 @@ from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
 import fastmlp
+from fastmlp.atomic import safe_write
 from fastmlp.bench import BLAS_PAUSE
 from fastmlp.cli.arguments import whole_number
 from fastmlp.cli.bench import number
-from fastmlp.plotting import save_figure
 
 from .benchmarks._checks import require_same_outcome
 from .children import ROOT
@@ -215,9 +215,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser.parse_args(argv)
         X, y, X_test, y_test = fastmlp.load_mnist()
-        result = swap(X[: args.rows] / 255, y[: args.rows], args.epochs)
-        print(text(result, X_test / 255, y_test))
-        save_figure(draw(result), args.out)
+        with safe_write(args.out) as file:  # opened first, so that a wrong path shows now
+            result = swap(X[: args.rows] / 255, y[: args.rows], args.epochs)
+            print(text(result, X_test / 255, y_test))
+            draw(result).savefig(file, format="png")
         print(f"\nwrote {args.out}")
         return 0
     except SystemExit as end:
