@@ -273,10 +273,8 @@ def check_rates(rates: Any, n_batches: int, momentum: float, dtype: np.dtype[Any
     if bad.any():
         shown = repr(rates) if np.ndim(rates) == 0 else f"{lr[bad][0]} at batch {bad.argmax()}"
         raise ValueError(f"lr is {shown}, expected a finite number from 0 up in {dtype}")
-    if not ((momenta >= 0) & (momenta < 1)).all():
-        raise ValueError(
-            f"momentum is {momenta[~((momenta >= 0) & (momenta < 1))][0]}, expected 0 to below 1"
-        )
+    if not ((momenta >= 0) & (momenta <= 1)).all():
+        raise ValueError(f"momentum is {momenta[~((momenta >= 0) & (momenta <= 1))][0]}, expected 0 to 1")
     return np.ascontiguousarray(given)
 
 

@@ -81,7 +81,7 @@ def train_epoch(
     Twin: `fastmlp.reference.train_epoch`.
     """
     elastic = machine.explicit_threads() is None
-    n_threads = threads.thread_count(batch_size * int(table[0]["x"]), threads.BATCH_WORK)
+    n_threads = threads.epoch_thread_count(batch_size * int(table[0]["x"]))
     orders, squares = np.atleast_2d(order), _NO_SQUARES if squares is None else squares
     data = x, *split_labels(labels), weights, orders, batch_size
     numbers = settings, rates, factors, scale, shift

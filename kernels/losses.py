@@ -337,4 +337,5 @@ def _deviance(z, y, like):
     error = rounded(sub(mean, y), like)
     loss = sub(sub(mean, y), where_positive(some, mul(some, sub(logit, log(some)))))
     size = rounded(larger(error, sub(filled(error, 0.0), error)), 0.0)
+    # an infinite gradient has an infinite loss, even where that came to infinity less infinity
     return error, choose(sub(size, eight(_LARGEST)), eight(np.inf), loss)

@@ -15,17 +15,18 @@ from fastmlp.atomic import safe_write
 from fastmlp.cli.arguments import whole_number
 from fastmlp.kernels.core import machine
 
-from . import inference, kernels, programs, report, tiles, training
+from . import inference, kernels, prices, programs, report, tiles, training
 from .races import Effort, Plan
 
 FULL, QUICK = Effort(seconds=1.5, least=7), Effort(seconds=0.15, least=3)
-GROUPS = tiles.GROUPS | training.GROUPS | inference.GROUPS | kernels.GROUPS
+GROUPS = tiles.GROUPS | training.GROUPS | prices.GROUPS | inference.GROUPS | kernels.GROUPS
 IN_PROCESSES = programs.IN_PROCESSES | tiles.IN_PROCESSES
 DESCRIPTION = """\
 Take every figure that fastmlp is held to on this machine, and print it beside
-what it must reach and what it aims at: the tile, training, inference, each kernel
-beside its twin in NumPy, and whole programs. All is compared with the reference
-before it is timed. Takes about two minutes, in which nothing else should run.
+what it must reach and what it aims at: the tile, training, prices of optimizers
+and activations, inference, each kernel beside its twin in NumPy, and whole
+programs. All is compared with the reference before it is timed. Takes some three
+minutes, in which nothing else should run.
 
 `fastmlp bench` is the short form, for any machine and without goals."""
 EPILOG = f"""\
@@ -44,10 +45,11 @@ examples:
   python -m asv_benchmarks.figures --threads 1 --json before.json
                                                        one thread alone, kept in a file"""
 WHAT_IT_IS = """\
-Each figure is the best of the rounds stated last. In a round all that is compared runs once, one after the
-other. Shares of peak are of the fused multiply-adds that as many threads can do, timed in the same rounds;
-they count the operations of dense products of the real columns. Timed epochs draw a new order and gather its
-rows. Threads are auto where they are as many as the work wants."""
+Each figure is the best of the rounds stated last, but for prices and the recipe, which are of medians. In a
+round all that is compared runs once, one after the other. Shares of peak are of the fused multiply-adds that
+as many threads can do, timed in the same rounds; they count the operations of dense products of the real
+columns. Timed epochs draw a new order and gather its rows. Threads are auto where they are as many as the
+work wants."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="write all figures to a file too")
     threads = "numbers of threads to measure (default: one, and as many as the machine grants)"
     add("--threads", type=whole_number(1, 1024), nargs="+", default=[], metavar="N", help=threads)
-    add("--quick", action="store_true", help="fewer rounds, and no programs started: half a minute")
+    add("--quick", action="store_true", help="fewer rounds, and no programs started: under a minute")
     return made
 
 
@@ -116,9 +118,11 @@ def check(plan: Plan) -> str:
     bench.tile_timers()
     n_kernels = kernels.check()
     n_networks = training.check(plan)
+    n_variants = prices.check(plan)
     return (
         f"Checked against the reference: the tile, {n_kernels} kernels, epochs of {n_networks} networks and "
-        "of MNIST,\nskipping zeros and not, on each number of threads."
+        "of MNIST,\nskipping zeros and not, on each number of threads, and those of all "
+        f"{n_variants} prices."
     )
 
 

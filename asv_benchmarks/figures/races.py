@@ -1,8 +1,9 @@
 """How figures are taken: in a round all that is compared runs once, in turn, the peak among it."""
 
+import statistics
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from fastmlp import bench
 from fastmlp.bench import BLAS_PAUSE, BenchError, Race, Timer, Timers
@@ -49,6 +50,17 @@ def race_with_peak(timers: Timers, n_threads: int, effort: Effort) -> Race:
         f"{name if isinstance(name, str) else name[0]} runs at {100 * above[name]:.0f} % of what was "
         "measured as peak, twice: the loops that measure it do not reach it, so no share of it can be trusted"
     )
+
+
+def race_for_medians(timers: Mapping[Any, Timer], effort: Effort) -> tuple[dict[Any, float], int]:
+    """Run all in turn, once more than counts; give the median of each, and the rounds."""
+    runs: dict[Any, list[float]] = {name: [] for name in timers}
+    rounds, end = -1, time.perf_counter() + effort.seconds
+    while rounds < effort.least or time.perf_counter() < end:
+        for name, timer in timers.items():
+            runs[name].append(timer())
+        rounds += 1
+    return {name: statistics.median(seconds[1:]) for name, seconds in runs.items()}, rounds
 
 
 def with_blas(timer: Timer) -> Timer:

@@ -9,12 +9,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained, and how: plain gradient descent at rate `lr` on inputs multiplied by `scale`."""
+    """What is trained, and how: plain gradient descent at rate `lr` on inputs multiplied by `scale`.
+
+    A recipe has more. Rates are given step by step, with momentum and Nesterov's look ahead:
+    v = momentum v - rate g;  w = w + momentum v - rate g. A share of each label, the smoothing, goes to all
+    classes alike. Where `center` is true, inputs lose the data set's mean before they are scaled.
+    """
 
     sizes: tuple[int, ...]
     batch_size: int
     lr: float
     scale: float = 1.0
+    momentum: float = 0.0
+    smoothing: float = 0.0
+    center: bool = False
 
 
 class Rival:
@@ -43,15 +51,17 @@ class Rival:
         raise NotImplementedError
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Start from float32 copies of [W1, b1, W2, b2, …], W (n_in, n_out)."""
+        """Start from float32 copies of [W1, b1, W2, b2, …], W (n_in, n_out), and with no velocity."""
         raise NotImplementedError
 
     def get_weights(self) -> list[np.ndarray]:
         """Give the weights as `set_weights` takes them."""
         raise NotImplementedError
 
-    def epoch(self, order: np.ndarray) -> np.ndarray:
+    def epoch(self, order: np.ndarray, rates: np.ndarray | None = None) -> np.ndarray:
         """Train on the rows of `order`, int64, batch by batch, the last one short where it must be.
+
+        A recipe comes with `rates`, float64 (n_batches,), and momentum; other tasks with neither.
 
         Returns
         -------
@@ -68,10 +78,19 @@ class Rival:
         raise NotImplementedError
 
 
-def float_inputs(X: np.ndarray, scale: float) -> np.ndarray:
-    """Convert X to float32 times scale; float32 times 1 is not copied."""
+def float_inputs(X: np.ndarray, scale: float, center: bool = False) -> np.ndarray:
+    """Convert X, centered where asked for, to float32 times scale; float32 times 1 is not copied."""
+    if center:
+        floats = X - mean_of(X)
+        floats *= np.float32(scale)
+        return floats
     floats = X.astype(np.float32, copy=False)
     return floats if scale == 1 else floats * np.float32(scale)
+
+
+def mean_of(X: np.ndarray) -> np.ndarray:
+    """Mean of each column, float32."""
+    return X.mean(axis=0).astype(np.float32)
 
 
 def input_settings(dtype: np.dtype) -> list[str]:

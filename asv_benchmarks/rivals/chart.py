@@ -29,11 +29,12 @@ TITLES = {
     "wide-1024": ("Dense data", "784-1024-1024-10, batch 256"),
     "small": ("MNIST", "784-32-10, batch 32"),
     "accuracy": ("MNIST to 97 %", "784-128-10, batch 128"),
+    "recipe": ("MNIST, 98 % recipe", "784-128-10, batch 128"),
     "predict-1": ("Class of one digit", "784-128-10"),
     "predict-10000": ("Classes of 10,000", "784-128-10"),
 }
-UNITS = {"train": "an epoch", "reach": "in all", "predict": "a call"}
-N_COLUMNS = 4
+UNITS = {"train": "an epoch", "reach": "in all", "recipe": "in all", "predict": "a call"}
+N_COLUMNS = 3
 
 
 def draw(results: Results) -> Figure:

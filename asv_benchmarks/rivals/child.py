@@ -6,9 +6,10 @@ import sys
 from .jobs import Job
 from .measure import Child, check, predict, train
 from .reach import grid, reach
+from .recipe import recipe
 from .registry import confine
 
-JOBS = {what.__name__: what for what in (check, train, predict, reach, grid)}
+JOBS = {what.__name__: what for what in (check, train, predict, reach, grid, recipe)}
 
 
 def main() -> None:

@@ -166,14 +166,18 @@ def run(
     """Measure; give the merged results, and what should be known of them."""
     write_digits(runner.folder)
     say("checking that all compute the same")
-    passed, checks = runner.check_all(entries)
+    kinds = {workload.kind for workload in workloads}
+    passed, checks = runner.check_all(entries, with_recipe="recipe" in kinds)
     if not passed:
         return old, []
     rate = old["learning_rate"]
     named = {entry.name for entry in passed}
-    if any(workload.kind == "reach" for workload in workloads) and (rate is None or OWN in named):
+    if "reach" in kinds and (rate is None or OWN in named):
         say("choosing a learning rate with fastmlp")
         rate = runner.child("grid", ENTRIES[OWN], WORKLOADS["accuracy"], min(2, runner.available))
+    if "recipe" in kinds:
+        for entry in (entry for entry in passed if entry.lacks):
+            runner.say(f"    {entry.title} is not in the recipe's race: {entry.lacks}")
     cells = session.plan([session.with_rate(w, rate) for w in workloads], passed, runner.available)
     rows = session.measure(runner, cells)
     new, warnings = session.keep(old, rows, checks, named)

@@ -11,7 +11,7 @@ class Effort:
     epochs: int = 12  # timed at least, or chunks of calls
     seconds: float = 1.0  # of timing at least
     rounds: int = 2  # of finding the fastest setting
-    seeds: int = 10  # of a race to an accuracy: initial weights and orders
+    seeds: int = 10  # of a race to an accuracy, and of the recipe: initial weights and orders
     grid_seeds: int = 3  # of choosing its learning rate
 
 
@@ -19,7 +19,7 @@ class Effort:
 class Job:
     """What a child does; `workload` and `effort` hold the fields of a Workload and an Effort."""
 
-    what: str  # check, train, predict, reach or grid
+    what: str  # check, train, predict, reach, grid or recipe
     code: str  # module:class
     workload: dict[str, Any]
     effort: dict[str, Any]

@@ -16,7 +16,7 @@ from fastmlp.data import epoch_order
 from .base import Rival
 from .jobs import Effort, Job
 from .timing import timed_calls, timed_epoch, timed_start
-from .workloads import Workload, read_digits, training_data
+from .workloads import Workload, rates_of, read_digits, training_data
 
 WRONG_CLASSES = 1e-3  # share of rows where two classes may be too close for float32 to tell
 SHORT, BEYOND_DOUBT = 3, 1.25  # runs on a number of threads that takes so many times as long as another
@@ -39,9 +39,9 @@ class Child:
         """Initial weights, those of fastmlp."""
         return fastmlp.MLP(self.task.sizes, seed=seed).get_weights()
 
-    def accuracy(self, rival: Rival, X: np.ndarray, y: np.ndarray) -> float:
+    def accuracy(self, rival: Rival, X: np.ndarray, y: np.ndarray, center: np.ndarray | None = None) -> float:
         """Share of rows that a rival's weights name rightly; told by fastmlp for all."""
-        model = fastmlp.MLP(self.task.sizes, scale=self.task.scale)
+        model = fastmlp.MLP(self.task.sizes, scale=self.task.scale, center=center)
         model.set_weights(rival.get_weights())
         return fastmlp.accuracy(model, X, y)
 
@@ -92,7 +92,8 @@ def check(child: Child) -> dict[str, Any]:
         rival = child.set_up(setting)
         rival.prepare(X, y)
         rival.set_weights(child.weights(child.job.seed))
-        losses[setting] = rival.epoch(epoch_order(len(X), [child.job.seed, 0])).tolist()
+        order, rates = epoch_order(len(X), [child.job.seed, 0]), rates_of(child.task, 0, len(X))
+        losses[setting] = rival.epoch(order, rates).tolist()
     return {"losses": losses}
 
 

@@ -25,6 +25,7 @@ class Entry:
     code : module:class, imported in a process of its own
     needs : importable name -> distribution
     limit : what holds it to n threads
+    lacks : why it cannot train by the recipe; empty where it can
     """
 
     name: str
@@ -33,6 +34,7 @@ class Entry:
     code: str
     needs: dict[str, str]
     limit: str
+    lacks: str = ""
 
     def missing(self) -> list[str]:
         """Distributions that are not installed."""
@@ -53,11 +55,15 @@ class Entry:
         return self.versioned.format(*map(importlib.metadata.version, self.needs.values()))
 
 
+LACKS = {
+    "sklearn": "no rates step by step, no smoothing of labels",
+    "notebook": "plain gradient descent alone",
+}
 _NUMPY, _TORCH = {"numpy": "numpy"}, {"torch": "torch"}
 _JAX = {"jax": "jax"}
 _SKLEARN = {"sklearn": "scikit-learn"}
 ENTRIES = {
-    name: Entry(name, title, versioned, f"{HERE}.{code}", needs, limit)
+    name: Entry(name, title, versioned, f"{HERE}.{code}", needs, limit, LACKS.get(name, ""))
     for name, title, versioned, code, needs, limit in (
         (OWN, "fastmlp", "fastmlp {}", "rival_fastmlp:Fastmlp", {}, "fastmlp.set_num_threads"),
         ("jax", "JAX", "JAX {}", "rival_jax:Jax", _JAX, AFFINITY),

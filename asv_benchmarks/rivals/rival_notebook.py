@@ -35,7 +35,7 @@ class Notebook(Rival):
     def get_weights(self):
         return [array.astype(np.float32) for layer in self.layers for array in (layer.w, layer.b)]
 
-    def epoch(self, order):
+    def epoch(self, order, rates=None):
         losses = []
         for start in range(0, len(order), self.task.batch_size):
             rows = order[start : start + self.task.batch_size]

@@ -74,7 +74,7 @@ class ScikitLearn(Rival):
         both = zip(self.model.coefs_, self.model.intercepts_, strict=True)
         return [array.copy() for pair in both for array in pair]
 
-    def epoch(self, order):
+    def epoch(self, order, rates=None):
         if len(order) != len(self.X):
             raise ValueError(f"an order of {len(order)} rows, but scikit-learn visits all {len(self.X)}")
         self._partial_fit(self.X, self.y, order)

@@ -10,13 +10,15 @@ import numpy as np
 
 import fastmlp
 from asv_benchmarks.children import run_child
+from fastmlp import schedules
 from fastmlp.bench import BenchError
+from fastmlp.cli import recipe
 from fastmlp.data import epoch_order
 
 from .jobs import Effort, Job
 from .registry import AFFINITY, Entry, limits, thread_counts
 from .results import Row
-from .workloads import CHECK, Workload, training_data
+from .workloads import CHECK, RECIPE_CHECK, RECIPE_STEPS, Workload, training_data
 
 CLOSE = 1e-3  # relative: far above what float32 rounds in twenty steps, far below what another update does
 Say = Callable[[str], None]
@@ -65,14 +67,22 @@ class Runner:
         cache.mkdir(exist_ok=True)
         return start(job, cache)
 
-    def check_all(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[Row]]:
-        """Give those that compute what fastmlp does, and what was found; the others are named."""
-        expected = expected_losses(self.folder, self.seed)
+    def check_all(self, entries: Sequence[Entry], with_recipe: bool = False) -> tuple[list[Entry], list[Row]]:
+        """Give those that compute what fastmlp does, and what was found; the others are named.
+
+        The recipe's steps are compared too, where it will be timed and a rival can take them.
+        """
+        workloads = [CHECK, RECIPE_CHECK] if with_recipe else [CHECK]
+        expected = {w.name: expected_losses(self.folder, self.seed, w) for w in workloads}
         passed, rows = [], []
         for entry in entries:
-            threads = thread_counts(entry, self.available)[0]
+            threads, largest = thread_counts(entry, self.available)[0], {}
             try:
-                largest = compare(self.child("check", entry, CHECK, threads)["losses"], expected)
+                for workload in workloads[: 1 if entry.lacks else None]:
+                    found = self.child("check", entry, workload, threads)["losses"]
+                    prefix = "" if workload is CHECK else "98 % recipe, "
+                    for setting, most in compare(found, expected[workload.name]).items():
+                        largest[prefix + setting] = most
             except Failure as failure:
                 self.fail(f"{entry.title} is not timed: {failure}")
                 continue
@@ -102,13 +112,18 @@ def start(job: Job, cache: Path) -> dict[str, Any]:
     return json.loads(done.line)
 
 
-def expected_losses(folder: Path, seed: int) -> np.ndarray:
-    """Losses of fastmlp on the batches of the check."""
-    X, y = training_data(CHECK, folder)
-    model = fastmlp.MLP(CHECK.sizes, scale=CHECK.scale, seed=seed)
-    loader = fastmlp.DataLoader(X, y, CHECK.batch_size)
-    losses = np.full(len(loader), np.nan)
-    model.run_epoch(loader, epoch_order(len(X), [seed, 0]), CHECK.lr, losses)
+def expected_losses(folder: Path, seed: int, workload: Workload) -> np.ndarray:
+    """Losses of fastmlp on the batches of a check; of the recipe as `fastmlp train --recipe 98` has it."""
+    X, y = training_data(workload, folder)
+    loader, options = fastmlp.DataLoader(X, y, workload.batch_size), {}
+    losses, rates = np.full(len(loader), np.nan), workload.lr
+    if workload.kind == "recipe":
+        model = fastmlp.DigitsClassifier(seed=seed, **recipe.MODEL)
+        rates = schedules.rates(recipe.OPTIMIZER, 0, len(losses), RECIPE_STEPS)
+        options = {"optimizer": recipe.OPTIMIZER, "label_smoothing": recipe.SMOOTHING}
+    else:
+        model = fastmlp.MLP(workload.sizes, scale=workload.scale, seed=seed)
+    model.run_epoch(loader, epoch_order(len(X), [seed, 0]), rates, losses, **options)
     return losses
 
 

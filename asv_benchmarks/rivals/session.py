@@ -39,7 +39,8 @@ def plan(workloads: Sequence[Workload], entries: Sequence[Entry], available: int
     for workload in workloads:
         planned += cells(workload, own, "before")
         for entry in others:
-            planned += cells(workload, entry)
+            if workload.kind != "recipe" or not entry.lacks:
+                planned += cells(workload, entry)
         planned += cells(workload, own, "after")
     return planned
 
@@ -101,9 +102,8 @@ def join_turns(rows: Sequence[Row]) -> list[Row]:
 
 def _join(before: Row, after: Row) -> Row:
     runs = before["runs_ms"] + after["runs_ms"]
-    both = {"runs_ms": runs, "median_ms": float(np.median(runs))}
-    if "epochs" in before:
-        both["epochs"] = before["epochs"] + after["epochs"]
+    both: dict[str, Any] = {"runs_ms": runs, "median_ms": float(np.median(runs))}
+    both |= {name: before[name] + after[name] for name in ("epochs", "scores") if name in before}
     if before["compile_s"] is not None:  # the second finds the code of the first
         both["compile_s"] = max(before["compile_s"], after["compile_s"])
     return before | both | {"turns_ms": [before["median_ms"], after["median_ms"]]}

@@ -10,14 +10,16 @@ from fastmlp.bench import timed
 from fastmlp.data import epoch_order
 
 from .base import Rival
+from .workloads import rates_of
 
 CHUNK_SECONDS = 0.01  # calls shorter than this are timed many at a time
 
 
 def timed_epoch(rival: Rival, n: int, seed: list[int]) -> float:
-    """Seconds of a fresh order and an epoch of it."""
+    """Seconds of a fresh order and an epoch of it, which is the last number of the seed."""
+    rates = rates_of(rival.task, seed[-1], n)
     start = time.perf_counter()
-    losses = rival.epoch(epoch_order(n, seed))
+    losses = rival.epoch(epoch_order(n, seed), rates)
     seconds = time.perf_counter() - start
     if not np.isfinite(losses).all():
         raise FloatingPointError(f"batch {int(np.isfinite(losses).argmin())}: the loss is not finite")

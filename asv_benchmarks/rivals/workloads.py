@@ -1,12 +1,15 @@
 """What is measured: networks and their data, which is written once for all processes to read."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 import fastmlp
+from fastmlp import schedules
 from fastmlp.bench import random_loader
+from fastmlp.cli import recipe
 
 from .base import Task
 
@@ -22,7 +25,7 @@ class Workload:
     title: str
     sizes: tuple[int, ...]
     batch_size: int
-    kind: str = "train"  # train, predict or reach
+    kind: str = "train"  # train, predict, reach or recipe
     lr: float = 1e-3
     scale: float = 1.0
     batches: int | None = None
@@ -32,7 +35,11 @@ class Workload:
     @property
     def task(self) -> Task:
         """What a rival is set up with."""
-        return Task(self.sizes, self.batch_size, self.lr, self.scale)
+        task = Task(tuple(self.sizes), self.batch_size, self.lr, self.scale)
+        if self.kind != "recipe":
+            return task
+        center = recipe.MODEL["center"] == "mean"
+        return replace(task, momentum=recipe.OPTIMIZER.momentum, smoothing=recipe.SMOOTHING, center=center)
 
     @property
     def shape(self) -> str:
@@ -53,10 +60,21 @@ WORKLOADS = {
         Workload("predict-1", "class of one digit", DIGITS, 1, "predict", rows=1, cost=4),
         Workload("predict-10000", "classes of 10,000 digits", DIGITS, 1, "predict", rows=10_000, cost=4),
         Workload("accuracy", "MNIST to 97 % of test digits", DIGITS, 128, "reach", scale=1 / 255, cost=20),
+        Workload("recipe", "98 % of MNIST", DIGITS, recipe.BATCH_SIZE, "recipe", scale=1 / 255, cost=20),
     )
 }
 # before anything is timed: 20 full batches and a short one, of pixels / 255
 CHECK = Workload("check", "the check", DIGITS, 128, lr=0.1, scale=1 / 255, rows=20 * 128 + 96)
+RECIPE_CHECK = replace(WORKLOADS["recipe"], name="check-recipe", rows=CHECK.rows)
+RECIPE_STEPS = recipe.EPOCHS * math.ceil(60_000 / recipe.BATCH_SIZE)
+
+
+def rates_of(task: Task, epoch: int, n_rows: int) -> np.ndarray | None:
+    """Learning rates of an epoch of the recipe, float64 (n_batches,); None where a task has one for all."""
+    if not task.momentum:
+        return None
+    n = math.ceil(n_rows / task.batch_size)
+    return schedules.rates(recipe.OPTIMIZER, epoch * n, n, RECIPE_STEPS)[:, 0]
 
 
 def write_digits(folder: Path) -> None:

@@ -76,12 +76,9 @@ class BaseMLP(BaseEstimator):
         """
         self._eval_set = eval_set
         try:
-            return self._fit(X, y, sample_weight=self._weigh(y, sample_weight), incremental=False)
+            return self._fit(X, y, sample_weight=sample_weight, incremental=False)
         finally:
             del self._eval_set
-
-    def _weigh(self, y: Any, sample_weight: Any) -> Any:
-        return sample_weight
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         if type(X) is np.ndarray and X.dtype == np.uint8 and X.ndim == 2:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 from sklearn import neural_network
+from sklearn.utils.class_weight import compute_sample_weight
 
 from .base import CONSTRAINTS, OURS, BaseMLP, Interval, Real, StrOptions
 
@@ -98,3 +100,14 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
         for name in self._ours:
             setattr(self, name, given.pop(name))
         super().__init__(**given)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+        if self.class_weight is not None and y is not None:
+            if incremental and self.class_weight == "balanced":
+                raise ValueError(
+                    "class_weight='balanced' is of all data, which partial_fit does not see: give a dict, "
+                    "such as of what sklearn.utils.class_weight.compute_class_weight finds"
+                )
+            weights = compute_sample_weight(self.class_weight, y)
+            sample_weight = weights if sample_weight is None else weights * np.asarray(sample_weight)
+        return super()._fit(X, y, sample_weight=sample_weight, incremental=incremental)

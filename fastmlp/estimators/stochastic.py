@@ -107,24 +107,23 @@ class Run:
         penalties: dict[str, Any] = {"l2": float(it.alpha), "weight_decay": float(it.weight_decay)}
         if it.solver == "adam":
             return Adam(lr, beta_1=it.beta_1, beta_2=it.beta_2, epsilon=it.epsilon, **penalties)
-        nesterov = it.nesterovs_momentum and it.momentum > 0
-        return SGD(lr, momentum=it.momentum, nesterov=nesterov, **penalties)
+        # the momentum of each step is said with its rate, and there it may be 1
+        momentum = min(it.momentum, np.nextafter(1, 0))
+        return SGD(lr, momentum=momentum, nesterov=it.nesterovs_momentum and momentum > 0, **penalties)
 
     def _pack(self) -> None:
         """Give the model the estimator's coefficients, and the optimizer's state where it goes on."""
-        it, kept = self.estimator, self.estimator._optimizer
-        weights = interleaved(it.coefs_, it.intercepts_)
-        if not self.incremental or self.optimizer.kind == "sgd":
-            self.model.set_weights(weights)
-            return
-        n, adam = len(it.coefs_), it.solver == "adam"
-        rows = [kept.ms, kept.vs] if adam else [kept.velocities]
-        state = {
-            "optimizer": "adam" if adam else "momentum",
-            "steps": kept.t if adam else 0,
-            "state": [interleaved(row[:n], row[n:]) for row in rows],
-            "weights": weights,
-        }
+        it, kept, n = self.estimator, self.estimator._optimizer, len(self.estimator.coefs_)
+        # steps taken say what dropout draws
+        state = {"weights": interleaved(it.coefs_, it.intercepts_), "all_steps": it.t_ // self.batch_size}
+        if self.incremental and self.optimizer.kind != "sgd":
+            adam = it.solver == "adam"
+            rows = [kept.ms, kept.vs] if adam else [kept.velocities]
+            state |= {
+                "optimizer": "adam" if adam else "momentum",
+                "steps": kept.t if adam else 0,
+                "state": [interleaved(row[:n], row[n:]) for row in rows],
+            }
         self.model.set_state(self.model.get_state() | state)
 
     def _unpack(self) -> None:

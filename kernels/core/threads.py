@@ -181,6 +181,14 @@ def thread_count(work, grain=CALL_WORK):
     return min(machine.default_threads(), work // grain)
 
 
+def epoch_thread_count(work):
+    """Threads of an epoch, whose batches have so much work: by default its share beside others that run."""
+    n_threads = thread_count(work, BATCH_WORK)
+    if _running and not machine.explicit_threads():
+        n_threads = min(n_threads, max(1, machine.default_threads() // (len(_running) + 1)))
+    return n_threads
+
+
 def parallel(body, n_threads, *args):
     """Run a kernel's body on this thread and on parked ones; on this one alone while others have those."""
     if n_threads == 1:
@@ -193,7 +201,12 @@ def parallel_epoch(body, n_threads, stop, *args):
 
     The caller waits in Python, so that Ctrl-C arrives: it sets `stop`, waits for the threads and goes on up.
     """
-    return _run(_Region(body, args, n_threads, stop), _Region.spawn)
+    region = _Region(body, args, n_threads, stop)
+    try:
+        _running.add(region)
+        return _run(region, _Region.spawn)
+    finally:
+        _running.discard(region)
 
 
 def _run(region, start):
@@ -340,10 +353,12 @@ def _new_sync():
 def _park_anew():
     global _parked
     _parked = _Parked()  # threads do not survive a fork
+    _running.clear()
 
 
 _alone = _new_sync()
 _parked = _Parked()
+_running = set()  # epochs of this process, now
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_park_anew)

@@ -10,7 +10,7 @@ import pytest
 
 from asv_benchmarks.benchmarks import dropout, inference, linear, losses, optimizers, scan
 from asv_benchmarks.children import Child, run_child
-from asv_benchmarks.figures import cli, programs, races, report, tiles, training
+from asv_benchmarks.figures import cli, prices, programs, races, report, tiles, training
 from asv_benchmarks.figures import inference as own_inference
 from asv_benchmarks.figures import kernels as own_kernels
 from asv_benchmarks.figures.races import Effort, Plan
@@ -23,7 +23,8 @@ ONCE = Effort(seconds=0, least=1)
 FIGURES = {
     (93, 98), (86, 93), (80, 88), (88, 94), (85, 92), (75, 88), (65, 40), (30, 19), (125, 80), (59, 38),
     (16, 28), (3, 1), (15, 8), (85, 95), (35, 15), (25, 10), (30, 10), (15, 6), (2.5, 1.5), (4, 2),
-    (250, 150), (88, 97),
+    (250, 150), (88, 97), (1.2, 1.1), (1.5, 1.25), (1.45, 1.2), (1.4, 1.2), (1.9, 1.5),
+    (1.15, 1.05), (0.45, 0.2),
 }  # fmt: skip
 
 
@@ -32,7 +33,7 @@ def tiny(monkeypatch):
     """A run of few digits, small networks, short loops and one round."""
     X, y, X_test, y_test = load_mnist()
     digits = X[:600], y[:600], X_test[:100], y_test[:100]
-    for module in (training, own_inference, own_kernels):
+    for module in (training, prices, own_inference, own_kernels):
         monkeypatch.setattr(module, "load_mnist", lambda: digits)
     small = tuple(replace(n, sizes=(20, 9, 7, 3), batch=8, rows=40) for n in training.NETWORKS)
     monkeypatch.setattr(training, "NETWORKS", small)
@@ -94,6 +95,27 @@ def test_several_threads_may_be_above_the_peak_of_a_busy_machine(monkeypatch):
     assert races.race_with_peak({"tile": (100, lambda: 0.5)}, 2, ONCE).shares["tile"] == 2.0
 
 
+def test_medians_leave_out_the_first_round():
+    seconds = {"a": iter([50, 1, 9, 2]), "b": iter([0, 5, 5, 5])}
+    timers = {name: lambda runs=runs: next(runs) for name, runs in seconds.items()}
+    assert races.race_for_medians(timers, Effort(0, 3)) == ({"a": 2, "b": 5}, 3)
+
+
+def test_a_price_is_a_ratio_to_plain_steps_and_has_its_goal_on_two_threads(tiny, monkeypatch):
+    raced = []
+
+    def race_for_medians(timers, effort):
+        raced.append(list(timers))
+        return {name: 2.0 if name == "plain" else 3.0 for name in timers}, 7
+
+    monkeypatch.setattr(prices, "race_for_medians", race_for_medians)
+    rows = list(prices.price_rows(Plan((1, 2), ONCE)))
+    assert {(row.value, row.threads, row.rounds) for row in rows} == {(1.5, 2, 7)}
+    assert {names[0] for names in raced} == {"plain"} and sum(map(len, raced)) == len(rows) + 3
+    assert [row.what for row in rows if row.goal is None] == ["centered, MNIST", "the recipe for 98 %, MNIST"]
+    assert all(row.goal is None for row in prices.price_rows(Plan((1,), ONCE)))
+
+
 # --- the check -------------------------------------------------------------------------------------------
 
 
@@ -122,6 +144,21 @@ def test_epochs_are_checked_on_every_number_of_threads_and_without_skipping(tiny
         ((1, 2), digits, True), ((1, 2), digits, False),
         *[((1, 2), small, False)] * 3, ((2,), small, False),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", ["Adam", "gelu", "the recipe for 98 %"])
+def test_a_price_that_is_paid_for_something_else_is_found(wrong, tiny, monkeypatch):
+    train = prices.Heat.train
+
+    def mistaken(self, model, loader, variant, **changed):
+        if variant.name == wrong and model.ops is kernels:
+            variant = replace(variant, smoothing=0.2)
+        return train(self, model, loader, variant, **changed)
+
+    assert prices.check(Plan((1, 2), ONCE)) == 13
+    monkeypatch.setattr(prices.Heat, "train", mistaken)
+    with pytest.raises(BenchError, match=f"an epoch, {wrong}, .* is wrong"):
+        prices.check(Plan((1, 2), ONCE))
 
 
 def test_what_is_raced_with_the_reference_was_compared_with_it(tiny, fresh):

@@ -95,3 +95,18 @@ def test_weights_of_rows_count_in_every_epoch(orders):
     for a, b in zip(*(model.get_weights() for model in models), strict=True):
         assert np.array_equal(a, b)
     assert models[0].get_state()["steps"] == 15 == models[1].get_state()["steps"]
+
+
+@pytest.mark.parametrize("ops", [kernels, reference])
+@pytest.mark.parametrize(("output", "n_out"), [("softmax", 5), ("logistic", 1)])
+def test_a_limit_changes_what_is_told_and_nothing_else(orders, ops, output, n_out):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((53, 70)), rng.integers(max(2, n_out), size=53)
+    models = [MLP([70, 9, n_out], output=output, seed=0, ops=ops) for _ in range(2)]
+    told = np.empty((2, 4))
+    for model, losses, limit in zip(models, told, (0.0, 0.5), strict=True):
+        loader = DataLoader(X, y, batch_size=16)
+        model.run_epoch(loader, orders[0], 0.01, losses, SGD(), loss_limit=limit)
+    assert np.all(told[1] < told[0]) and np.all(told[1] <= 0.5)
+    for a, b in zip(*(model.get_weights() for model in models), strict=True):
+        assert np.array_equal(a, b)

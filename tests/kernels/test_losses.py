@@ -337,3 +337,22 @@ def test_neither_the_width_of_vectors_nor_threads_change_a_bit():
         children = list(pool.map(run, ("64", "32", "16"), ("1", "3", "2")))
     assert [child.returncode for child in children] == [0, 0, 0], [child.stderr for child in children]
     assert len({child.stdout for child in children}) == 1
+
+
+@DTYPES
+def test_a_limit_is_the_most_that_a_loss_is_told_as(ops, dtype):
+    z = np.array([[0, 60, 0], [1, 0, 0], [0, -np.inf, 0], [np.nan, 0, 0]], dtype)
+    labels, targets = np.array([0, 0, 1, 0]), np.array([[1, 0, 0], [1, 0, 1], [0, 1, 0], [1, 1, 0]], float)
+    for loss, y in ((ops.softmax_cross_entropy, labels), (ops.logistic_cross_entropy, targets)):
+        plain, limited = np.empty((2, 4))
+        gradients = np.empty((2, *z.shape), dtype)
+        loss(z, y, gradients[0], plain)
+        loss(z, y, gradients[1], limited, limit=5.0)
+        assert np.array_equal(*gradients, equal_nan=True)
+        assert np.isnan(limited[3]) and np.isnan(plain[3])
+        if loss is ops.softmax_cross_entropy:
+            assert np.array_equal(limited[:3], np.minimum(plain[:3], 5)) and plain[2] == np.inf
+        else:  # a unit at a time
+            rest = np.log1p(np.exp(np.array([-0.0, -0.0, -1.0])))
+            expected = [rest[0] + 5 + rest[1], rest[2] + 2 * rest[0], 2 * rest[0] + 5]
+            np.testing.assert_allclose(limited[:3], expected, rtol=8 * np.finfo(dtype).eps)

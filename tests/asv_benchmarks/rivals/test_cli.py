@@ -36,6 +36,7 @@ def tiny(digits, here, monkeypatch):
         "dense": replace(WORKLOADS["dense"], sizes=(20, 8, 10), batch_size=16, batches=2),
         "predict-1": replace(WORKLOADS["predict-1"], sizes=(784, 8, 10)),
         "accuracy": replace(WORKLOADS["accuracy"], sizes=(784, 8, 10)),
+        "recipe": replace(WORKLOADS["recipe"], sizes=(784, 8, 10)),
     }
     monkeypatch.setattr(cli, "WORKLOADS", small)
     monkeypatch.setattr(cli, "QUICK", TINY)
@@ -49,16 +50,19 @@ def tiny(digits, here, monkeypatch):
 def test_a_run_checks_measures_and_writes(tiny, tmp_path, capsys):
     out = tmp_path / "figures.json"
     assert cli.main(["--quick", "--only", "fastmlp", "sklearn", "reference", "--out", str(out)]) == 0
-    assert [job.what for job in tiny][:4] == ["check", "check", "check", "grid"]
-    assert "check" not in [job.what for job in tiny][4:]
+    # scikit-learn cannot take the recipe's steps
+    names = [job.workload["name"] for job in tiny]
+    assert names[:6] == ["check", "check-recipe", "check", "check", "check-recipe", "accuracy"]
+    assert tiny[5].what == "grid" and "check" not in [job.what for job in tiny][5:]
     results, printed = store.read(out), capsys.readouterr().out
     kinds = {"notebook", "dense", "predict-1", "accuracy"}
     assert {(row["workload"], row["rival"]) for row in results["rows"]} == {
         (kind, rival) for kind in kinds for rival in ("fastmlp", "sklearn", "reference")
-    }
+    } | {("recipe", "fastmlp"), ("recipe", "reference")}
+    assert all("98 % recipe, " in " ".join(check["largest_differences"]) for check in results["checks"][::2])
     for found in results["rows"]:
         own = found["rival"] == "fastmlp"
-        least = 1 if found["workload"] == "accuracy" else 2
+        least = 1 if found["workload"] in ("accuracy", "recipe") else 2
         assert len(found["runs_ms"]) >= least * (1 + own) and ("turns_ms" in found) == own
         assert (
             found["median_ms"] == pytest.approx(np.median(found["runs_ms"]), rel=1e-5)
@@ -71,7 +75,12 @@ def test_a_run_checks_measures_and_writes(tiny, tmp_path, capsys):
     scores = [found["accuracy"] for found in notebook.values()]
     assert max(scores) - min(scores) <= 0.01 and min(scores) > 0.15
     assert results["learning_rate"]["lr"] in (0.1, 0.3)
-    assert "[15/16] accuracy: scikit-learn on 1" in printed or "[14/16]" in printed
+    cooked = store.best_rows(results, "recipe")
+    assert all(len(found["scores"]) == len(found["runs_ms"]) for found in cooked.values())
+    scores = [score for found in cooked.values() for score in found["scores"]]
+    assert max(scores) - min(scores) <= 0.01 and min(scores) > 0.5
+    assert "[14/19] accuracy: scikit-learn on 1" in printed
+    assert "scikit-learn is not in the recipe's race: no rates step by step" in printed
     assert " left\n" in printed and table.render(results) in printed
 
 

@@ -64,8 +64,8 @@ def test_a_sklearn_that_would_leave_rows_out_is_an_error(digits):
 WRONG = """
 from asv_benchmarks.rivals.rival_fastmlp import Reference
 class Wrong(Reference):
-    def epoch(self, order):
-        return 1.002 * super().epoch(order)
+    def epoch(self, order, rates=None):
+        return 1.002 * super().epoch(order, rates)
 class Broken(Reference):
     def prepare(self, X, y):
         raise OSError("no such luck")

@@ -10,6 +10,7 @@ EXAMPLE = (
     row("notebook", "fastmlp", 30.0, 2), row("notebook", "fastmlp", 50.0, 1), row("notebook", "jax", 150.0),
     row("dense", "fastmlp", 8.0), row("dense", "jax", 4.0), row("dense", "torch", 12.0),
     row("accuracy", "fastmlp", 200.0), row("accuracy", "jax", 900.0, epochs=[3, 5, 4]),
+    row("recipe", "fastmlp", 300.0, scores=[0.98, 0.982, 0.981]), row("recipe", "jax", 1200.0, scores=[0.97]),
     row("predict-1", "fastmlp", 0.005), row("predict-1", "jax", 0.03, compile_s=None),
 )  # fmt: skip
 
@@ -46,9 +47,13 @@ def test_the_best_number_of_threads_counts():
 def test_the_table_has_every_rival_where_fastmlp_loses_too():
     text = table.render(some_results(*EXAMPLE))
     lines = text.splitlines()
-    assert "| fastmlp | 30.0 ms | 8.00 ms | 200 ms | 5.00 µs |" in lines
-    assert "| JAX | 5.00 x | 0.50 x | 4.50 x | 6.00 x |" in lines
-    assert "| PyTorch eager | – | 1.50 x | – | – |" in lines
+    assert "| fastmlp | 30.0 ms | 8.00 ms | 200 ms | 300 ms | 5.00 µs |" in lines
+    assert "| JAX | 5.00 x | 0.50 x | 4.50 x | 4.00 x | 6.00 x |" in lines
+    assert "| PyTorch eager | – | 1.50 x | – | – | – |" in lines
+    assert "| fastmlp 1.0 | uint8 | 1 | 0.30 | 1.00 x | 98.10 % | 0.5 |" in lines
+    assert "Not in this race" not in text
+    with_sklearn = " ".join(table.render(some_results(*EXAMPLE, row("dense", "sklearn", 9.0))).split())
+    assert "Not in this race: scikit-learn (no rates step by step, no smoothing of labels)." in with_sklearn
     assert "| jax 1.0 | 1 | 4 | 0.90 | 4.50 x | 0.5 |" in lines
     assert "| jax 1.0 | uint8 | 1 | 320 | 150 | 5.00 x | 0.5 | 90.00 % |" in lines
     assert "| jax 1.0 | uint8 | 1 | 30.0 | 6.00 x |" in lines
@@ -61,9 +66,9 @@ def test_the_chart_shows_every_ratio_and_says_whose_it_is(tmp_path):
     figure = chart.draw(results)
     panels = [axes for axes in figure.axes if axes.axison]
     texts = [{text.get_text() for text in axes.texts} for axes in panels]
-    assert [len(axes.patches) for axes in panels] == [1, 2, 1, 1]
+    assert [len(axes.patches) for axes in panels] == [1, 2, 1, 1, 1]
     assert (
-        {"30.0 ms an epoch", "5.00×"} <= texts[0] and {"0.50×", "1.50×"} <= texts[1] and "6.00×" in texts[3]
+        {"30.0 ms an epoch", "5.00×"} <= texts[0] and {"0.50×", "1.50×"} <= texts[1] and "6.00×" in texts[4]
     )
     chart.save(results, tmp_path / "chart.png")
     assert chart.digest_of(tmp_path / "chart.png") == store.digest(results)

@@ -17,10 +17,21 @@ def test_fastmlp_runs_before_and_after_the_others():
     ]  # fmt: skip
 
 
+def test_who_lacks_what_the_recipe_needs_is_not_in_its_race():
+    able, unable = ENTRIES["reference"], ENTRIES["sklearn"]
+    cells = session.plan([WORKLOADS["recipe"], WORKLOADS["dense"]], [able, unable], available=1)
+    assert [(cell.workload.name, cell.entry.name) for cell in cells if cell.entry.name != "fastmlp"] == [
+        ("recipe", "reference"), ("dense", "reference"), ("dense", "sklearn"),
+    ]  # fmt: skip
+    assert {name for name, entry in ENTRIES.items() if entry.lacks} == {"sklearn", "notebook"}
+
+
 def test_two_turns_become_the_median_of_both():
     before, after = row("dense", "fastmlp", 10.0), row("dense", "fastmlp", 13.0, compile_s=0.0)
     (joined,) = session.join_turns([before, after])
     assert joined["median_ms"] == 11.5 and len(joined["runs_ms"]) == 24 and joined["compile_s"] == 0.5
+    turns = [row("recipe", "fastmlp", 10.0, scores=[score]) for score in (0.98, 0.97)]
+    assert session.join_turns(turns)[0]["scores"] == [0.98, 0.97]
     (line,) = store.unsteady([joined, row("dense", "jax", 1.0)])
     assert "took 10 ms before the others and 13 ms after them" in line
     assert store.unsteady(session.join_turns([before, row("dense", "fastmlp", 11.0)])) == []

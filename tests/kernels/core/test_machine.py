@@ -1,6 +1,7 @@
 """Threads, vectors and folders, as asked for and as the machine grants them."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,20 @@ def test_the_cache_folder_follows_the_platform(platform, expected, monkeypatch, 
     if platform == "linux":
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
         assert machine.cache_folder() == tmp_path / "xdg" / "fastmlp"
+
+
+def test_threads_asked_for_within_a_call_are_of_its_thread_alone(monkeypatch):
+    seen = []
+    with machine.using_threads(3):
+        assert machine.get_num_threads() == machine.explicit_threads() == 3
+        thread = threading.Thread(target=lambda: seen.append(machine.explicit_threads()))
+        thread.start()
+        thread.join()
+        with machine.using_threads(2), machine.using_threads(None):
+            assert machine.explicit_threads() == 2
+        assert machine.explicit_threads() == 3
+    assert seen == [None] and machine.explicit_threads() is None
+    for bad in (0, 1.5, "many"):
+        with pytest.raises(ValueError, match="n_threads is"), machine.using_threads(bad):
+            pass
+    assert machine.explicit_threads() is None

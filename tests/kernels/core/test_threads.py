@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, DataLoader, DigitsClassifier, fit, kernels, load_mnist, set_num_threads, train_epoch
+from fastmlp.kernels import epoch
 from fastmlp.kernels.core import threads as regions
 
 EPOCHS = 3
@@ -100,6 +101,29 @@ def test_as_many_threads_train_as_were_asked_for(digits, expected, monkeypatch, 
     losses = np.zeros(len(loader))
     model.run_epoch(loader, loader.next_order(), 1e-3, losses)
     assert len(started) == threads
+
+
+def test_epochs_at_the_same_time_share_the_processors(digits, monkeypatch):
+    monkeypatch.setattr(regions.machine, "default_threads", lambda: 8)
+    assert regions.epoch_thread_count(10**9) == 8 and not regions._running
+    seen, compiled = [], epoch._train_epoch
+
+    class Counting:
+        compile = compiled.compile
+
+        def __call__(self, *args):
+            seen.append((regions.epoch_thread_count(10**9), len(regions._running)))
+            return compiled(*args)
+
+    monkeypatch.setattr(epoch, "_train_epoch", Counting())
+    set_num_threads(None)
+    run(digits)
+    assert set(seen) == {(4, 1)}
+    set_num_threads(3)  # what is asked for is shared with nobody
+    seen.clear()
+    run(digits)
+    assert set(seen) == {(3, 1)}
+    assert not regions._running
 
 
 @pytest.mark.parametrize("sizes", [(97, 512, 7), (97, 33, 35, 7), (20, 520, 40, 3)], ids=str)
