@@ -28,6 +28,7 @@ from fastmlp.cli.bench import number
 
 from .benchmarks._checks import require_same_outcome
 from .children import ROOT
+from .estimators import duration
 
 DIFF = "-from sklearn.neural_network import MLPClassifier\n+from fastmlp import MLPClassifier"
 DESCRIPTION = f"""\
@@ -105,7 +106,7 @@ def text(result: Swap, X_test: NDArray[Any], y_test: NDArray[Any]) -> str:
     theirs, ours = (estimator.predict(X_test) for estimator in result.estimators.values())
     versions = sklearn.__version__, fastmlp.__version__
     times = [
-        f"  {name + ' ' + version:<22}{number(seconds):>8} s"
+        f"  {name + ' ' + version:<22}{duration(seconds):>9}"
         for (name, seconds), version in zip(result.seconds.items(), versions, strict=True)
     ]
     n_alike, n_epochs = np.count_nonzero(theirs == ours), result.estimators["fastmlp"].n_iter_
@@ -169,7 +170,7 @@ def draw_times(axes: Axes, result: Swap) -> None:
     for place, value in enumerate(seconds):
         style = {"size": 13, "weight": "bold", "color": (INK, BLUE)[place]}
         axes.annotate(
-            f"{number(value)} s", (value, place), (6, 0), textcoords="offset points", va="center", **style
+            duration(value), (value, place), (6, 0), textcoords="offset points", va="center", **style
         )
     axes.set_ylim(1.6, -0.6)
     axes.set_xlim(0, 1.28 * max(seconds))

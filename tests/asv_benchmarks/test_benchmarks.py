@@ -38,7 +38,6 @@ CHEAP = (
     "scan.Scan.time_kernel",
     "inference.OneRow.time_200_predictions",
     "epoch.Quality.track_test_error",
-    "estimators.OneRow.track_time_ratio",
     "data.Files.time_load_mnist",
     "data.Loader.time_40_batches",
 )
