@@ -5,6 +5,8 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn import neural_network
+from threadpoolctl import threadpool_info
 
 import fastmlp
 from asv_benchmarks import swap
@@ -23,7 +25,9 @@ def test_it_prints_the_line_and_both_times_and_draws(few, capsys, tmp_path):
     assert out.startswith(
         "-from sklearn.neural_network import MLPClassifier\n+from fastmlp import MLPClassifier\n"
     )
-    assert re.search(r"scikit-learn \S+ +\S+ m?s\n +fastmlp \S+ +\S+ m?s +\S+ times as fast\n", out)
+    assert re.search(
+        r"scikit-learn \S+ +\S+ m?s    on [12] threads?,.*\n +fastmlp \S+ +\S+ m?s +\S+ times as fast\n", out
+    )
     assert "max_iter=3" in out and "classed alike         300 of 300" in out
     assert "Iteration" not in out
     with Image.open(tmp_path / "swap.png") as image:
@@ -41,9 +45,27 @@ def test_the_picture_shows_the_curves_and_times_of_the_fits(few):
     np.testing.assert_array_equal(drawn, [result.estimators[name].loss_curve_ for name in result.estimators])
     assert [bar.get_width() for bar in bars.patches] == [*result.seconds.values()]
     said = swap.text(result._replace(seconds={"scikit-learn": 30.0, "fastmlp": 0.5}), X[500:] / 255, y[500:])
-    assert re.search(r" 30.0 s\n.* 500 ms    60.0 times as fast\n", said)
+    assert re.search(r" 30.0 s    on .*\n.* 500 ms    60.0 times as fast\n", said)
     low, high = curves.get_ylim()
     assert low < np.min(drawn) and np.max(drawn) < high
+
+
+def test_scikit_learn_has_the_threads_that_suit_it_and_ours_its_own(few, monkeypatch):
+    used = []
+
+    class Classifier(neural_network.MLPClassifier):
+        def fit(self, X, y):
+            used.append([e["num_threads"] for e in threadpool_info() if e["user_api"] == "blas"][0])
+            return super().fit(X, y)
+
+    X, y, *_ = fastmlp.load_mnist()
+    seconds = iter([3.0, 2.0])
+    monkeypatch.setattr(neural_network, "MLPClassifier", Classifier)
+    monkeypatch.setattr(swap.machine, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(swap, "timed", lambda call: lambda: call() and next(seconds))
+    result = swap.swap(X[:500] / 255, y[:500], 2)
+    assert (result.n_threads, used) == (2, [1, 2, 2])
+    assert result.estimators["fastmlp"].n_threads is None
 
 
 def test_another_curve_is_an_error_and_no_picture(few, monkeypatch, capsys, tmp_path):
