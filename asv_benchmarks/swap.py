@@ -176,7 +176,7 @@ def draw_curves(axes: Axes, result: Swap) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.grid(color=LINE, linewidth=0.8)
     axes.legend(frameon=False, fontsize=11)
-    dress(axes, "The same curve", f"training loss; largest difference {result.distance:.0e} of it")
+    dress(axes, "The same curve", f"training loss of each epoch; the two differ by {result.distance:.0e}")
 
 
 def draw_times(axes: Axes, result: Swap) -> None:
