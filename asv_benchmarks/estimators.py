@@ -1,12 +1,13 @@
 """`python -m asv_benchmarks.estimators`, from the root of the project: our estimators and scikit-learn's."""
 
 import argparse
+import contextlib
 import os
 import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
@@ -225,6 +226,18 @@ def row(contest: Contest, medians: dict[Any, float], rounds: int) -> Row:
     return Row(contest.what, best[1], theirs / ours, "x", rounds, contest.goal, note)
 
 
+@contextlib.contextmanager
+def plain_fits() -> Iterator[None]:
+    """Let fits end at max_iter without a word, and Ctrl-C end more than the fit that it comes in."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("error", "Training interrupted by user")
+        try:
+            yield
+        except UserWarning as interrupted:
+            raise KeyboardInterrupt from interrupted
+
+
 def duration(seconds: float) -> str:
     """Write a time with the unit that suits it."""
     for unit, factor in (("µs", 1e6), ("ms", 1e3)):
@@ -242,8 +255,7 @@ def race(names: Iterable[str]) -> None:
     print(report.heading("scikit-learn's time over ours"), flush=True)
     # the workers of a search have filters of their own
     quiet = mock.patch.dict(os.environ, PYTHONWARNINGS="ignore:Stochastic Optimizer")
-    with quiet, warnings.catch_warnings(), tqdm(total=len(names), leave=False, disable=None) as bar:
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with quiet, plain_fits(), tqdm(total=len(names), leave=False, disable=None) as bar:
         for name in names:
             bar.set_description(CONTESTS[name].what)
             tqdm.write(report.line(measure(CONTESTS[name])))

@@ -5,7 +5,6 @@ import contextlib
 import io
 import sys
 import time
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn import neural_network
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -31,7 +29,7 @@ from fastmlp.kernels.core import machine
 
 from .benchmarks._checks import require_same_outcome
 from .children import ROOT
-from .estimators import duration
+from .estimators import duration, plain_fits
 
 DIFF = "-from sklearn.neural_network import MLPClassifier\n+from fastmlp import MLPClassifier"
 DESCRIPTION = f"""\
@@ -89,8 +87,7 @@ def swap(X: NDArray[Any], y: NDArray[Any], n_epochs: int) -> Swap:
     AssertionError
         Losses or coefficients differ by more than rounding.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with plain_fits():
         result = Swap({}, {}, better_threads(X, y))
         fastmlp.MLPClassifier(max_iter=1).fit(X, y)  # compiles
         for name, library in LIBRARIES.items():

@@ -9,7 +9,7 @@ from sklearn import neural_network
 from threadpoolctl import threadpool_info
 
 import fastmlp
-from asv_benchmarks import swap
+from asv_benchmarks import estimators, swap
 
 
 @pytest.fixture
@@ -92,10 +92,14 @@ def test_wrong_usage_and_help(capsys):
     assert "+from fastmlp import MLPClassifier" in capsys.readouterr().out
 
 
-def test_ctrl_c_in_the_middle_writes_nothing(few, monkeypatch, capsys, tmp_path):
-    def interrupted(*args):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("library", [neural_network, fastmlp])
+def test_ctrl_c_ends_more_than_the_fit_that_it_comes_in(library, few, monkeypatch, capsys, tmp_path):
+    class Interrupted(library.MLPClassifier):
+        def _update_no_improvement_count(self, *args):
+            raise KeyboardInterrupt  # of which fits make a warning
 
-    monkeypatch.setattr(swap, "swap", interrupted)
+    monkeypatch.setattr(library, "MLPClassifier", Interrupted)
     assert swap.main(["--out", str(tmp_path / "swap.png")]) == 130
     assert "nothing is written" in capsys.readouterr().err and not [*tmp_path.iterdir()]
+    assert estimators.main(["--only", "cancer"]) == 130
+    assert capsys.readouterr().err.endswith("interrupted\n")
