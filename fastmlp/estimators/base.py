@@ -20,6 +20,8 @@ from fastmlp.model import MLP
 from fastmlp.ops import Operations
 
 from . import lbfgs, prediction
+from .callbacks import CallbackSupportMixin, Watch, watched
+from .interchange import Interchange
 from .network import dense, interleaved, make_network
 from .stochastic import Run
 
@@ -48,14 +50,20 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(CallbackSupportMixin, Interchange, BaseEstimator):
     """The part of an estimator that trains and predicts."""
 
     _eval_set: Any = None  # while `fit` runs
+    _watch: Watch  # while a fit runs
     verbose: Any
     activation: Any
     coefs_: list[_Array]
     intercepts_: list[_Array]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what copies and pickles hold, also those that are made by a callback while a fit runs."""
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in ("_eval_set", "_watch")}
 
     # --- training ----------------------------------------------------------------------------------------
 
@@ -82,6 +90,14 @@ class BaseMLP(BaseEstimator):
             return self._fit(X, y, sample_weight=sample_weight, incremental=False)
         finally:
             del self._eval_set
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+        with watched(self, X, y, sample_weight, 1 if incremental else self.max_iter):
+            return super()._fit(X, y, sample_weight=sample_weight, incremental=incremental)
+
+    def _weigh(self, y: _Array, sample_weight: _Array | None, incremental: bool) -> _Array | None:
+        """Give the rows' weights, their classes' included where there are any."""
+        return sample_weight
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         if type(X) in (np.ndarray, np.memmap) and X.dtype == np.uint8 and X.ndim == 2:
@@ -122,8 +138,9 @@ class BaseMLP(BaseEstimator):
         incremental: bool,
     ) -> None:
         self._complete(X, y, layer_units)
+        weights = self._weigh(y, sample_weight, incremental)
         with using_threads(self.n_threads):
-            Run(self, dense(X), y, sample_weight, layer_units, incremental).fit()
+            Run(self, dense(X), y, weights, layer_units, incremental).fit()
 
     def _complete(self, X: Any, y: _Array, layer_units: list[int]) -> None:
         """Add what belongs to coefficients that a user has assigned before anything was fitted."""
@@ -135,13 +152,14 @@ class BaseMLP(BaseEstimator):
 
     def _fit_lbfgs(self, X: Any, y: _Array, sample_weight: _Array | None, *rest: Any) -> None:
         self._complete(X, y, rest[-1])
-        lbfgs.refuse(self, y, sample_weight)
+        weights = self._weigh(y, sample_weight, False)
+        lbfgs.refuse(self, y, weights)
         verbose, X = self.verbose, np.ascontiguousarray(dense(X), self._kind(X.dtype))
         if verbose == "bar":
             self.verbose = 0
         try:
             with using_threads(self.n_threads):
-                super()._fit_lbfgs(X, y, sample_weight, *rest)
+                lbfgs.minimize(self, X, y, weights, *rest[:-1])
         finally:
             self.verbose = verbose
         kind = self._kind(X.dtype) if self.dtype is not None else np.dtype(np.float64)
@@ -159,7 +177,7 @@ class BaseMLP(BaseEstimator):
         coef_grads: Any,
         intercept_grads: Any,
     ) -> tuple[float, _Array]:
-        self._unpack(packed_coef_inter)
+        self.coefs_, self.intercepts_ = lbfgs.arrays_of(self, packed_coef_inter).values()
         return lbfgs.loss_and_gradient(self, packed_coef_inter, X, y, sample_weight, activations, deltas)
 
     # --- prediction --------------------------------------------------------------------------------------

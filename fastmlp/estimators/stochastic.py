@@ -68,7 +68,7 @@ class Run:
         if X.dtype != np.uint8:
             X = X.astype(self.model.dtype, copy=False)
         self.loader = DataLoader(X, labels_of(estimator, y), self.batch_size, sample_weight=sample_weight)
-        self.failed = False
+        self.failed, self.first_coefs = False, estimator.coefs_
         self._pack()
 
     def _split(self, X: _Array, y: _Array, sample_weight: _Array | None) -> tuple[_Array, Validation | None]:
@@ -184,9 +184,11 @@ class Run:
         try:
             while not ended and it.n_iter_ < it.max_iter:
                 before = it.n_iter_
+                it._watch.begin("epoch")
                 ended = self._train(self._epochs_ahead())
                 bar.set_postfix(loss=f"{it.loss_:.4g}", refresh=False)
                 bar.update(it.n_iter_ - before)
+                ended |= it._watch.end(self._as_if_stopped)
         except KeyboardInterrupt:
             if _is_second_interrupt():
                 raise
@@ -196,13 +198,32 @@ class Run:
             bar.close()
             self._unpack()  # a warning turned into an error loses no training either
             self._unpack_state()
+        it.coefs_, it.intercepts_ = self._coefficients()
         if it.early_stopping:
-            it.coefs_, it.intercepts_ = it._best_coefs, it._best_intercepts
+            it._best_coefs, it._best_intercepts = it.coefs_, it.intercepts_
+
+    def _coefficients(self) -> tuple[list[_Array], list[_Array]]:
+        """Give what training ends with if it does so here."""
+        it = self.estimator
+        # those of the beginning scikit-learn has trained on in place
+        if it.early_stopping and it._best_coefs is not self.first_coefs:
+            return it._best_coefs, it._best_intercepts
+        return it.coefs_, it.intercepts_
+
+    def _as_if_stopped(self) -> dict[str, Any]:
+        """Give the attributes that a fit would leave here."""
+        self._unpack()
+        coefs, intercepts = self._coefficients()  # whose arrays training goes on writing to
+        names = "loss_curve_", "validation_scores_", "validation_loss_curve_"
+        curves = {name: getattr(self.estimator, name, None) for name in names}
+        kept = {name: list(curve) for name, curve in curves.items() if curve is not None}
+        kept |= {"coefs_": [w.copy() for w in coefs], "intercepts_": [b.copy() for b in intercepts]}
+        return kept
 
     def _epochs_ahead(self) -> int:
         """Count the epochs after which training may end at the earliest, or somebody wants to look."""
         it = self.estimator
-        if self.incremental or self.validation or it.verbose or self.failed:
+        if self.incremental or self.validation or it.verbose or it._watch.is_on or self.failed:
             return 1
         until_rule = np.floor(it.n_iter_no_change) + 1 - it._no_improvement_count
         few = min(_MOST_SAMPLES / self.n, _MOST_WORK / (3 * self.n * self.model.n_parameters))
