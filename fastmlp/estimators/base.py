@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, _fit_context, is_classifier
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -188,6 +189,14 @@ class BaseMLP(CallbackSupportMixin, Interchange, BaseEstimator):
             X = prediction.validated(self, X)
         with using_threads(self.n_threads):
             return prediction.outputs(self, dense(X))
+
+    def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        # scikit-learn's own asks of text whether it is NaN, before 1.9
+        predicted = self._predict(X, check_input=False)
+        if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
+            return np.nan
+        score = accuracy_score if is_classifier(self) else r2_score
+        return score(y, predicted, sample_weight=sample_weight)
 
     # --- the network underneath --------------------------------------------------------------------------
 

@@ -4,9 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from twins import assert_close, load, make, outcome
 
+OLD = tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9)
 COMMON = {"hidden_layer_sizes": (6,), "random_state": 1, "max_iter": 3, "batch_size": 20}
 SGD, STOPPING = {"solver": "sgd"}, {"early_stopping": True}
 DIVERGING = SGD | {"learning_rate_init": 1e5, "max_iter": 30}
@@ -117,6 +119,9 @@ def test_labels_are_answered_as_scikit_learn_does(labels, more):
     X, _ = load("wine", 60)
     pair = make("wine", **COMMON, **more)
     got, expected = (outcome(lambda it=it: it.fit(X, labels).predict(X)) for it in pair)
+    if OLD and "early_stopping" in more and np.asarray(labels).dtype.kind in "UO" and got.error is None:
+        assert "isnan" in expected.error[1]  # of scores of text, which ours has
+        return
     assert got[1:] == expected[1:]
     if expected.error is None:
         assert got.value.dtype == expected.value.dtype
@@ -198,6 +203,9 @@ def test_weights_are_answered_as_scikit_learn_does(weights, name, more):
     X, y = load(name, 60)
     pair = make(name, **COMMON, **more)
     got, expected = (outcome(lambda it=it: it.fit(X, y, weights)._forward_pass_fast(X)) for it in pair)
+    if OLD and not np.any(np.asarray(weights) != 0):
+        assert (got.error[0], expected.error[0]) == (ValueError, ZeroDivisionError)
+        return
     assert got[1:] == expected[1:]
     if expected.error is None:
         assert_close(got.value, expected.value, 1e-5 if more.get("solver") else 1e-9)
