@@ -92,3 +92,29 @@ def require_same_training(name, got, expected, before):
         assert off <= close * size + rounded, (
             f"{name}: array {i} is off the reference by {off / size:.1e} of its change"
         )
+
+
+def require_same_outcome(theirs, ours, limit):
+    """Raise AssertionError where scikit-learn's and our estimator, or what they predict, differ.
+
+    By more than `limit` of an array's largest element: losses, coefficients, scores of a search, predictions.
+    Coefficients in float32 are not looked at: some units that are nearly 0 fall on the other side of it, and
+    Adam makes steps of any size out of that, until scikit-learn's are some percent off those in float64.
+    """
+    expected, got = outcome(theirs), outcome(ours)
+    assert [*got] == [*expected], f"one has {[*got]}, the other {[*expected]}"
+    for name, array in expected.items():
+        assert got[name].shape == array.shape, f"{name}: shape {got[name].shape}, expected {array.shape}"
+        off = np.abs(got[name] - array).max() / np.abs(array).max()
+        assert off <= limit, f"{name}: off scikit-learn's by {off:.1e} of the largest, over {limit:.0e}"
+
+
+def outcome(result):
+    """Arrays, by their names, of what a fit, a search or a prediction returned."""
+    if isinstance(result, np.ndarray):
+        return {"predictions": result}
+    if hasattr(result, "cv_results_"):
+        return {"scores": result.cv_results_["mean_test_score"]}
+    losses = np.array(getattr(result, "loss_curve_", [result.loss_]))
+    arrays = [*result.coefs_, *result.intercepts_] if result.coefs_[0].dtype == np.float64 else []
+    return {"losses": losses} | {f"array {i}": array for i, array in enumerate(arrays)}

@@ -28,23 +28,24 @@ def ratio_over(*params):
 
 
 def ratio_of(pair):
-    """Least time of the kernels over that of the reference.
+    """Least time of the second of a pair over that of the first.
 
     Both run by turns in one process, for as long, so that whatever slows the machine finds both; and of many
     short samples the least is one that nothing disturbed.
 
     Parameters
     ----------
-    pair : what is called, for each of OPS
+    pair : what is called, by name: for each of OPS, or of theirs and ours
     """
-    calls = {ops: calls_a_sample(pair[ops]) for ops in OPS}
-    turn = max(calls[ops] * seconds(pair[ops], calls[ops]) for ops in OPS)
-    best = dict.fromkeys(OPS, math.inf)
+    calls = {name: calls_a_sample(call) for name, call in pair.items()}
+    turn = max(calls[name] * seconds(call, calls[name]) for name, call in pair.items())
+    best = dict.fromkeys(pair, math.inf)
     end = time.perf_counter() + SECONDS
     while time.perf_counter() < end:
-        for ops in OPS:
-            best[ops] = min(best[ops], least(pair[ops], calls[ops], turn))
-    return best["kernels"] / best["reference"]
+        for name, call in pair.items():
+            best[name] = min(best[name], least(call, calls[name], turn))
+    first, second = best.values()
+    return second / first
 
 
 def calls_a_sample(call):

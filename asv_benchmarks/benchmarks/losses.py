@@ -14,7 +14,7 @@ OTHERS = ["logistic_cross_entropy", "squared_error", "poisson_deviance"]
 
 
 class Softmax(Timed):
-    params = [["float32 b128 t1", "float64 b512 t1"], OPS]
+    params = [["float32 b128 t1"], OPS]
     param_names = ["workload", "ops"]
 
     def setup(self, workload, ops=None):

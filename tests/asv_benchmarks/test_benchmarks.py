@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import fastmlp
 from fastmlp import kernels
 from fastmlp.kernels.core import machine
 
@@ -27,7 +28,7 @@ KERNELS = (
     "inference",
     "scan",
 )  # modules of the lower floor
-MODULES = (*KERNELS, "data", "startup")
+MODULES = (*KERNELS, "data", "estimators", "startup")
 KIND = re.compile("(time|timeraw|peakmem|track)_")
 MOST_CELLS = 70
 CHEAP = (
@@ -86,7 +87,7 @@ def test_the_cells_cover_every_kind_of_workload(suite):
 
 def test_every_module_of_a_kernel_has_a_ratio(suite):
     ratios = {name.split(".")[0] for name, *_ in cells(suite) if name.endswith(".track_time_ratio")}
-    assert ratios == {*KERNELS}
+    assert ratios == {*KERNELS, "estimators"}
 
 
 def test_a_file_measures_each_module_of_operations():
@@ -131,6 +132,33 @@ def test_both_calls_of_a_ratio_run(suite, name):
             assert {*made.pair} == {"reference", "kernels"}
             for call in made.pair.values():
                 call()
+
+
+def test_both_estimators_of_a_ratio_run(suite):
+    for name, made, _, chosen in cells(suite):
+        if name.startswith("estimators."):
+            made.setup(*chosen)
+            theirs, ours = (call() for call in made.pair.values())
+            assert [*made.pair] == ["theirs", "ours"] and theirs is not ours
+
+
+def test_an_estimator_that_differs_is_not_timed(suite, monkeypatch):
+    class Wrong(fastmlp.MLPClassifier):
+        def fit(self, X, y):
+            super().fit(X, y).coefs_[1][3, 2] *= 1.0001
+            return self
+
+    suite["estimators"].fits.cache_clear()
+    monkeypatch.setattr(fastmlp, "MLPClassifier", Wrong)
+    with pytest.raises(AssertionError, match="array 1: off scikit-learn's by"):
+        suite["estimators"].Fit().setup("digits adam t1")
+
+
+def test_a_commit_without_estimators_is_skipped(suite, monkeypatch):
+    suite["estimators"].fits.cache_clear()
+    monkeypatch.setattr(fastmlp, "__getattr__", lambda name: getattr(None, name))
+    with pytest.raises(NotImplementedError, match="fastmlp has no MLPClassifier in this commit"):
+        suite["estimators"].Fit().setup("digits adam t1")
 
 
 def test_the_starts_run(suite):
