@@ -178,7 +178,7 @@ class BaseMLP(CallbackSupportMixin, Interchange, BaseEstimator):
         coef_grads: Any,
         intercept_grads: Any,
     ) -> tuple[float, _Array]:
-        self.coefs_, self.intercepts_ = lbfgs.arrays_of(self, packed_coef_inter).values()
+        self._unpack(packed_coef_inter)
         return lbfgs.loss_and_gradient(self, packed_coef_inter, X, y, sample_weight, activations, deltas)
 
     # --- prediction --------------------------------------------------------------------------------------

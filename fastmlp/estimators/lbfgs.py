@@ -56,13 +56,18 @@ def minimize(estimator: Any, *data: Any) -> None:
     def ended(packed: _Array) -> None:  # whose loss is the last that was taken
         nonlocal n_iter
         n_iter += 1
-        if watch.end(lambda: {**arrays_of(it, packed), "n_iter_": n_iter, "loss_": loss}):
+        if watch.end(lambda: {**arrays_of(it, packed.copy()), "n_iter_": n_iter, "loss_": loss}):
             raise _Stopped(packed)
 
     options = {"maxfun": it.max_fun, "maxiter": it.max_iter, "gtol": it.tol}
     if it.verbose and _PRINTS:
         options["iprint"] = 1
-    packed = np.concatenate([array.ravel() for array in it.coefs_ + it.intercepts_])
+    arrays = it.coefs_ + it.intercepts_
+    packed, ends = np.concatenate([array.ravel() for array in arrays]), np.cumsum([a.size for a in arrays])
+    # where scikit-learn says that each is
+    places, n = list(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)), len(it.coefs_)
+    it._coef_indptr = [(*place, w.shape) for place, w in zip(places, it.coefs_, strict=False)]
+    it._intercept_indptr = places[n:]
     callback = ended if watch.is_on else None
     try:
         found = optimize.minimize(

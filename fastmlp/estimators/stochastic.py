@@ -6,6 +6,7 @@ All epochs up to the next one at which a rule could end the training are one com
 import sys
 import time
 import warnings
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class Run:
         if X.dtype != np.uint8:
             X = X.astype(self.model.dtype, copy=False)
         self.loader = DataLoader(X, labels_of(estimator, y), self.batch_size, sample_weight=sample_weight)
-        self.failed, self.first_coefs = False, estimator.coefs_
+        self.failed = False
         self._pack()
 
     def _split(self, X: _Array, y: _Array, sample_weight: _Array | None) -> tuple[_Array, Validation | None]:
@@ -198,27 +199,18 @@ class Run:
             bar.close()
             self._unpack()  # a warning turned into an error loses no training either
             self._unpack_state()
-        it.coefs_, it.intercepts_ = self._coefficients()
         if it.early_stopping:
-            it._best_coefs, it._best_intercepts = it.coefs_, it.intercepts_
-
-    def _coefficients(self) -> tuple[list[_Array], list[_Array]]:
-        """Give what training ends with if it does so here."""
-        it = self.estimator
-        # those of the beginning scikit-learn has trained on in place
-        if it.early_stopping and it._best_coefs is not self.first_coefs:
-            return it._best_coefs, it._best_intercepts
-        return it.coefs_, it.intercepts_
+            it.coefs_, it.intercepts_ = it._best_coefs, it._best_intercepts
 
     def _as_if_stopped(self) -> dict[str, Any]:
-        """Give the attributes that a fit would leave here."""
+        """Give the attributes that a fit would leave here; training goes on with arrays of its own."""
+        it = self.estimator
         self._unpack()
-        coefs, intercepts = self._coefficients()  # whose arrays training goes on writing to
+        best = (it._best_coefs, it._best_intercepts) if it.early_stopping else (it.coefs_, it.intercepts_)
         names = "loss_curve_", "validation_scores_", "validation_loss_curve_"
-        curves = {name: getattr(self.estimator, name, None) for name in names}
-        kept = {name: list(curve) for name, curve in curves.items() if curve is not None}
-        kept |= {"coefs_": [w.copy() for w in coefs], "intercepts_": [b.copy() for b in intercepts]}
-        return kept
+        curves = {name: getattr(it, name, None) for name in names}
+        arrays = dict(zip(("coefs_", "intercepts_"), best, strict=True))
+        return deepcopy({name: value for name, value in {**arrays, **curves}.items() if value is not None})
 
     def _epochs_ahead(self) -> int:
         """Count the epochs after which training may end at the earliest, or somebody wants to look."""
