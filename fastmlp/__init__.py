@@ -37,6 +37,7 @@ __all__ = [
     "DigitsClassifier",
     "EarlyStopping",
     "History",
+    "LossCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
     "accuracy",
@@ -58,11 +59,15 @@ __all__ = [
 
 
 if TYPE_CHECKING:
-    from .estimators import MLPClassifier, MLPRegressor
+    from .estimators import LossCurveDisplay, MLPClassifier, MLPRegressor
 else:
 
     def __getattr__(name: str) -> Any:
         """Import the estimators, and scikit-learn with them, when one is first asked for."""
-        if name in ("MLPClassifier", "MLPRegressor"):
+        if name in ("LossCurveDisplay", "MLPClassifier", "MLPRegressor"):
             return getattr(importlib.import_module(".estimators", __name__), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """Name the estimators before they are imported, too."""
+        return sorted({*globals(), *__all__})

@@ -43,7 +43,7 @@ def check_config(
         factor,
         _check_image_shape(image_shape, widths[0]),
         _check_class_names(class_names, n_classes(of, widths[-1])),
-        _check_activations(activation, len(widths) - 2),
+        check_activations(activation, len(widths) - 2),
         of,
         _check_dropout(dropout),
         check_choice("init", init, INITS),
@@ -139,7 +139,7 @@ def _check_class_names(class_names: Sequence[str] | None, n_classes: int) -> tup
     return checked
 
 
-def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
+def check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
     """Give the names of the activations as a tuple, one a hidden layer; a single name is of all."""
     if isinstance(activation, str):
         return (check_choice("activation", activation, ACTIVATIONS),) * n_hidden

@@ -354,6 +354,10 @@ class MLP(Inference):
         model._restore(config, weights, ops)
         return model
 
+    def to_estimator(self) -> Any:
+        """Make an estimator in scikit-learn's style, as `fastmlp.estimators.from_model` says."""
+        return importlib.import_module(".estimators.from_model", __package__).to_estimator(self)
+
     def _restore(self, config: dict[str, Any], weights: Sequence[ArrayLike], ops: Operations) -> None:
         config = DEFAULTS | config
         self._set_up(checks.check_config(*(config[name] for name in Config._fields)), ops)

@@ -58,7 +58,7 @@ def plot_training_results(results: Iterable[Any], legend: Sequence[str] | None =
             ends.append((values[np.isfinite(values)][-1], color))
     _write_ends(axes, ends)
     axes.set(xlabel="epoch", ylabel="F1 score, relative loss", ylim=(0, 1.03))
-    axes.set(xlim=_epoch_limits(epochs), yticks=np.arange(11) / 10)
+    axes.set(xlim=epoch_limits(epochs), yticks=np.arange(11) / 10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
     axes.grid(color="#e3e3e3", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
@@ -78,7 +78,8 @@ def _curves(results: Iterable[Any]) -> tuple[list[int], NDArray[np.float64]]:
     return epochs, curves
 
 
-def _epoch_limits(epochs: list[int]) -> tuple[float, float]:
+def epoch_limits(epochs: Sequence[float]) -> tuple[float, float]:
+    """Give the limits of an axis of epochs."""
     # under 1, so that no tick stands where there is no epoch
     margin = min(0.02 * (epochs[-1] - epochs[0]), 0.9) or 0.5
     return epochs[0] - margin, epochs[-1] + margin

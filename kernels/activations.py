@@ -17,44 +17,6 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et 
 FAR = 1000.0  # from here on a gate is 0 or 1 in every dtype; infinity times 0 would be NaN
 
 
-def rows_by(function):
-    """Make the kernel of y = function(z) for the first columns of matrices."""
-    function = kernel(function)
-
-    @kernel
-    def rows(z, y, n_rows, n_columns):
-        width = lanes(y.pointer)
-        for row in range(n_rows):
-            z_now, y_now = row_of(z, row), row_of(y, row)
-            for column in range(0, n_columns, width):
-                left = n_columns - column
-                store(function(load(offset(z_now, column), left)), offset(y_now, column), left)
-
-    return rows
-
-
-def gradients_by(function):
-    """Make the kernel of dy = function(saved, dy) for the first columns of matrices."""
-
-    @kernel
-    def rows(saved, dy, n_rows, n_columns):
-        width = lanes(dy.pointer)
-        for row in range(n_rows):
-            saved_now, dy_now = row_of(saved, row), row_of(dy, row)
-            for column in range(0, n_columns, width):
-                left = n_columns - column
-                dz = function(load(offset(saved_now, column), left), load(offset(dy_now, column), left))
-                store(dz, offset(dy_now, column), left)
-
-    return rows
-
-
-def slopes_by(function):
-    """Make the kernel of dy *= function(saved)."""
-    function = kernel(function)
-    return gradients_by(kernel(lambda saved, dy: mul(function(saved), dy)))
-
-
 # --- the functions, of vectors ---------------------------------------------------------------------------
 
 
@@ -122,52 +84,56 @@ def _mish_slope(z):
     return fma(z, second, mul(n, g))
 
 
+@kernel
+def _value(kind, z):
+    if kind == RELU:
+        return larger(z, filled(z, 0.0))
+    if kind == TANH:
+        return tanh(z)
+    if kind == LOGISTIC:
+        return logistic(z)
+    if kind == LEAKY_RELU:
+        return larger(z, mul(z, filled(z, LEAK)))
+    if kind == SELU:
+        return _selu(z)
+    if kind == SILU:
+        return _times_gate(z, logistic(z))
+    if kind == GELU:
+        return _times_gate(z, _normal(z))
+    if kind == MISH:
+        return _mish(z)
+    return z
+
+
+@kernel
+def _slope(kind, saved):
+    if kind == TANH:
+        return fma(sub(filled(saved, 0.0), saved), saved, filled(saved, 1.0))
+    if kind == LOGISTIC:
+        return fma(sub(filled(saved, 0.0), saved), saved, saved)
+    if kind == LEAKY_RELU:
+        return choose(saved, filled(saved, 1.0), filled(saved, LEAK))
+    if kind == SELU:
+        return choose(saved, filled(saved, SELU_SCALE), add(saved, filled(saved, SELU_SCALE * SELU_ALPHA)))
+    if kind == SILU:
+        return _silu_slope(saved)
+    if kind == GELU:
+        return _gelu_slope(saved)
+    return _mish_slope(saved)
+
+
 # --- the kernels -----------------------------------------------------------------------------------------
-
-_copy_rows = rows_by(lambda z: z)
-_relu_rows = rows_by(lambda z: larger(z, filled(z, 0.0)))
-_tanh_rows = rows_by(lambda z: tanh(z))
-_logistic_rows = rows_by(lambda z: logistic(z))
-_leaky_relu_rows = rows_by(lambda z: larger(z, mul(z, filled(z, LEAK))))
-_selu_rows = rows_by(lambda z: _selu(z))
-_silu_rows = rows_by(lambda z: _times_gate(z, logistic(z)))
-_gelu_rows = rows_by(lambda z: _times_gate(z, _normal(z)))
-_mish_rows = rows_by(lambda z: _mish(z))
-
-_tanh_gradient = slopes_by(lambda y: fma(sub(filled(y, 0.0), y), y, filled(y, 1.0)))
-_logistic_gradient = slopes_by(lambda y: fma(sub(filled(y, 0.0), y), y, y))
-_leaky_relu_gradient = slopes_by(lambda y: choose(y, filled(y, 1.0), filled(y, LEAK)))
-_selu_gradient = slopes_by(
-    lambda y: choose(y, filled(y, SELU_SCALE), add(y, filled(y, SELU_SCALE * SELU_ALPHA)))
-)
-_silu_gradient = slopes_by(lambda z: _silu_slope(z))
-_gelu_gradient = slopes_by(lambda z: _gelu_slope(z))
-_mish_gradient = slopes_by(lambda z: _mish_slope(z))
-
-relu_gradient = gradients_by(kernel(lambda y, dy: relu_slope(y, dy)))
 
 
 @kernel
 def activate(kind, z, y, n_rows, n_columns):
     """y = f(z) in the first columns; y may be z. `kind` is the place in ACTIVATIONS; NaN stays NaN."""
-    if kind == RELU:
-        _relu_rows(z, y, n_rows, n_columns)
-    elif kind == TANH:
-        _tanh_rows(z, y, n_rows, n_columns)
-    elif kind == LOGISTIC:
-        _logistic_rows(z, y, n_rows, n_columns)
-    elif kind == LEAKY_RELU:
-        _leaky_relu_rows(z, y, n_rows, n_columns)
-    elif kind == SELU:
-        _selu_rows(z, y, n_rows, n_columns)
-    elif kind == SILU:
-        _silu_rows(z, y, n_rows, n_columns)
-    elif kind == GELU:
-        _gelu_rows(z, y, n_rows, n_columns)
-    elif kind == MISH:
-        _mish_rows(z, y, n_rows, n_columns)
-    else:
-        _copy_rows(z, y, n_rows, n_columns)
+    width = lanes(y.pointer)
+    for row in range(n_rows):
+        z_now, y_now = row_of(z, row), row_of(y, row)
+        for column in range(0, n_columns, width):
+            left = n_columns - column
+            store(_value(kind, load(offset(z_now, column), left)), offset(y_now, column), left)
 
 
 @kernel
@@ -176,19 +142,16 @@ def activation_gradient(kind, saved, dy, n_rows, n_columns):
 
     ReLU's is 0 where y is not above 0; the identity leaves dy alone.
     """
-    if kind == RELU:
-        relu_gradient(saved, dy, n_rows, n_columns)
-    elif kind == TANH:
-        _tanh_gradient(saved, dy, n_rows, n_columns)
-    elif kind == LOGISTIC:
-        _logistic_gradient(saved, dy, n_rows, n_columns)
-    elif kind == LEAKY_RELU:
-        _leaky_relu_gradient(saved, dy, n_rows, n_columns)
-    elif kind == SELU:
-        _selu_gradient(saved, dy, n_rows, n_columns)
-    elif kind == SILU:
-        _silu_gradient(saved, dy, n_rows, n_columns)
-    elif kind == GELU:
-        _gelu_gradient(saved, dy, n_rows, n_columns)
-    elif kind == MISH:
-        _mish_gradient(saved, dy, n_rows, n_columns)
+    if kind == IDENTITY:
+        return
+    width = lanes(dy.pointer)
+    for row in range(n_rows):
+        saved_now, dy_now = row_of(saved, row), row_of(dy, row)
+        for column in range(0, n_columns, width):
+            left = n_columns - column
+            here, dz = load(offset(saved_now, column), left), load(offset(dy_now, column), left)
+            if kind == RELU:
+                dz = relu_slope(here, dz)
+            else:
+                dz = mul(_slope(kind, here), dz)
+            store(dz, offset(dy_now, column), left)

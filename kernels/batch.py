@@ -18,6 +18,7 @@ from .core.gather import (
     gathered_transposed,
     in_place,
     prefetch_row,
+    row_bytes,
     shift_row,
 )
 from .core.jit import kernel
@@ -80,13 +81,14 @@ def load_batch(batch, thread, n_threads):
                     shift_row(row_of(data, row), batch.scaling.shift, layer.n_in)
                 drop_inputs(draw_at(draw, row, 0), row_of(data, row), layer.n_in, scale)
         if row < batch.next_samples.size:  # rows in random places come too late by themselves
-            prefetch_row(batch.x, batch.next_samples[row])
+            following = batch.next_samples[row]
+            prefetch_row(row_bytes(batch.x, following))
             if masks.size:
-                prefetch_row(masks, batch.next_samples[row])
+                prefetch_row(row_bytes(masks, following))
             if batch.targets.label_rows.size:
-                prefetch_row(batch.targets.label_rows, batch.next_samples[row])
+                prefetch_row(row_bytes(batch.targets.label_rows, following))
             else:
-                prefetch_row(batch.targets.labels, batch.next_samples[row])
+                prefetch_row(row_bytes(batch.targets.labels, following))
     if masks.size:
         features = submatrix(memory.feature_indices(own, layer), first // SAMPLES, 0)
         index_features(masks, samples, first, last, features)
@@ -180,8 +182,7 @@ def _shifted_biases(batch, w, b, share, column, columns):
     layer, lowest = batch.table[0], convert(-np.inf, batch.arena[0])
     x = Matrix(batch.scaling.shift, 0, 1)
     room = submatrix(memory.shifted_biases(batch.arena, layer, share), 0, column)
-    # not a literal 1, for which the product would be compiled once more
-    forward_rows(x, w, b, room, np.int64(1), layer.n_in, columns, lowest)
+    forward_rows(x, w, b, room, 1, layer.n_in, columns, lowest)
     return room
 
 
@@ -293,8 +294,7 @@ def step_all(batch, step, thread, n_threads):
                 memory.gradient_room(arena, layer, group),
             )
             b = layer_biases(batch, step, index, column)
-            # not a literal 1, for which the product would be compiled once more
-            _step_blocks(update, b, ones, dy, (np.int64(1), columns, n_rows), zeros, room, nothing)
+            _step_blocks(update, b, ones, dy, (1, columns, n_rows), zeros, room, nothing)
 
 
 @kernel

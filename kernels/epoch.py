@@ -142,10 +142,9 @@ def _train_epoch(
         n_threads = threads.read_shared(address(sync, threads.ACTIVE, 0))
         if thread >= n_threads:
             return batch
-        samples, next_samples = (
-            _samples(order, batch, batch_size),
-            _samples(order, batch + 1, batch_size),
-        )
+        epoch, begin, end = _place_of(order, batch, batch_size)
+        next_epoch, next_begin, next_end = _place_of(order, batch + 1, batch_size)
+        samples, next_samples = order[epoch, begin:end], order[next_epoch, next_begin:next_end]
         rows = samples.size
         targets = targets_of((labels, label_rows), weights, samples, rows, of_labels)
         key = step_key(settings[0].seed, settings[0].all_steps + taken - settings[0].steps)
@@ -172,14 +171,14 @@ def _train_epoch(
 
 
 @kernel
-def _samples(order, batch, batch_size):
-    """Rows of x that a batch has; none where it is the one behind the last."""
+def _place_of(order, batch, batch_size):
+    """A batch's epoch, and where it begins and ends there; a batch behind the last one has no samples."""
     n_epochs, n = order.shape
     n_batches = (n + batch_size - 1) // batch_size
     epoch, begin = batch // n_batches, batch % n_batches * batch_size
     if epoch == n_epochs:
-        return order[0, n:]
-    return order[epoch, begin : min(begin + batch_size, n)]
+        return epoch - 1, n, n
+    return epoch, begin, min(begin + batch_size, n)
 
 
 @kernel

@@ -13,6 +13,7 @@ from .linear import forward_rows, indexed_forward_rows
 from .scan import mask_row
 
 CHUNK = 64  # rows at once: enough to use a panel of w often while it is in the cache
+_SAMPLES = np.arange(CHUNK, dtype=np.int64)
 SKIP_BELOW = 0.75  # share of the features that a group of rows may visit for indices to pay, as measured
 
 
@@ -29,7 +30,7 @@ def infer(arena, table, x, scale, shift, logits):
                                           `train_epoch` does
     logits : output                       (n, n_classes) in the arena's dtype, rows contiguous
 
-    Each thread makes its own workspaces, so that several threads may call at once.
+    Each call makes its own workspaces, so that several threads may call at once.
 
     Twin: `fastmlp.reference.infer`.
     """
@@ -37,27 +38,32 @@ def infer(arena, table, x, scale, shift, logits):
     n_threads = 1
     if n_chunks > 1:
         n_threads = min(n_chunks, threads.thread_count(len(x) * int(table[0]["x"])))
-    threads.parallel(_infer, n_threads, arena, table, x, scale, shift, logits)
+    size, n_words = min(CHUNK, len(x)), -(-x.shape[1] // WORD)
+    n_groups, n_blocks = -(-size // SAMPLES), -(-n_words // BLOCK)
+    rooms = (
+        np.empty((n_threads, (2 * size + 1) * int(table[0]["widest"]) + memory.LINE), arena.dtype),
+        np.empty((n_threads * size, n_words), np.uint64),
+        np.empty((n_threads * n_groups, n_blocks * BLOCK_ROW), np.int32),
+    )
+    threads.parallel(_infer, n_threads, arena, table, x, scale, shift, logits, _SAMPLES, *rooms)
 
 
-@entry("logits")
-def _infer(arena, table, x, scale, shift, logits, sync, thread, n_threads):
+@entry("logits", "space", "masks", "indices")
+def _infer(arena, table, x, scale, shift, logits, samples, space, masks, indices, sync, thread, n_threads):
     parameters = address(arena, 0, 0)
     n_layers, size, n_in = table.shape[0], min(CHUNK, x.shape[0]), table[0].n_in
-    row = max(table[0].x_row, table["y_row"].max())
-    space = np.empty((2 * size + 1) * row + memory.LINE, arena.dtype)
-    workspaces = Matrix(aligned(address(space, 0, 0)), row, 1)
+    row = table[0].widest
+    workspaces = Matrix(aligned(address(space, thread, 0)), row, 1)
     first_biases = memory.biases(parameters, table[0])
     if shift.size:
         w, b, lowest = memory.weights(parameters, table[0]), first_biases, convert(-np.inf, scale)
         first_biases = Matrix(submatrix(workspaces, 2 * size, 0).pointer, 0, 1)
-        # not a literal 1, for which the product would be compiled once more
         row_of_shift = Matrix(address(shift, 0, 0), 0, 1)
-        forward_rows(row_of_shift, w, b, first_biases, np.int64(1), n_in, table[0].n_out, lowest)
-    masks = np.empty((size, (x.shape[1] + WORD - 1) // WORD), np.uint64)
+        forward_rows(row_of_shift, w, b, first_biases, 1, n_in, table[0].n_out, lowest)
+    own_masks = masks[thread * size : (thread + 1) * size]
     n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
-    space_of_indices = np.empty(((size + SAMPLES - 1) // SAMPLES, n_blocks * BLOCK_ROW), np.int32)
-    samples, indices, values = np.arange(size), rows_of(space_of_indices, 0), byte_values(scale)
+    own_indices = rows_of(indices, thread * ((size + SAMPLES - 1) // SAMPLES))
+    values = byte_values(scale)
     fill_values(values, scale, convert(1.0, scale))
     ready = in_place(x, workspaces.pointer, scale, False)
     for begin in range(thread * CHUNK, x.shape[0], n_threads * CHUNK):
@@ -69,10 +75,10 @@ def _infer(arena, table, x, scale, shift, logits, sync, thread, n_threads):
         for r in range(rows):
             if not ready:
                 gather_row(x, begin + r, scale, row_of(data, r))
-            mask_row(x, begin + r, rows_of(masks, r).pointer, masks.shape[1])
+            mask_row(x, begin + r, rows_of(own_masks, r).pointer, masks.shape[1])
         first = gathered(data, address(samples, 0, 0), values)
         groups = (rows + SAMPLES - 1) // SAMPLES
-        skip = count_visits(masks, samples, 0, rows) < SKIP_BELOW * groups * n_in
+        skip = count_visits(own_masks, samples, 0, rows) < SKIP_BELOW * groups * n_in
         for index in range(n_layers):
             layer, last = table[index], index == n_layers - 1
             lower = convert(0.0 if layer.activation == RELU else -np.inf, scale)
@@ -80,8 +86,8 @@ def _infer(arena, table, x, scale, shift, logits, sync, thread, n_threads):
             b = b if index else first_biases
             y = rows_of(logits, begin) if last else there
             if index == 0 and skip:
-                index_features(masks, samples, 0, rows, indices)
-                indexed_forward_rows(first, w, b, y, indices, n_blocks, rows, layer.n_out, lower)
+                index_features(own_masks, samples, 0, rows, own_indices)
+                indexed_forward_rows(first, w, b, y, own_indices, n_blocks, rows, layer.n_out, lower)
             elif index == 0:
                 forward_rows(first, w, b, y, rows, n_in, layer.n_out, lower)
             else:
@@ -89,6 +95,3 @@ def _infer(arena, table, x, scale, shift, logits, sync, thread, n_threads):
             if layer.activation > RELU:
                 activate(layer.activation, y, y, rows, layer.n_out)
             here, there = there, here
-    return (
-        space.size + samples.size + space_of_indices.size
-    )  # their last use: after it Numba frees the arrays

@@ -184,9 +184,7 @@ def _linear_backward(x, w, saved, dy, dx, dw, db, panels, kind, sync, thread, n_
     product(x_columns, rows_of(dy, 0), rows_of(dw, first), last - first, n_out, batch, zeros, lower)
     if thread == 0:
         ones = Transposed(two_vectors(x.dtype.type(1)), 1, 0)
-        product(
-            ones, rows_of(dy, 0), Matrix(address(db, 0, 0), 0, 1), np.int64(1), n_out, batch, zeros, lower
-        )
+        product(ones, rows_of(dy, 0), Matrix(address(db, 0, 0), 0, 1), 1, n_out, batch, zeros, lower)
 
 
 @entry("dw")

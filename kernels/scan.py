@@ -45,12 +45,12 @@ def _scan(x):
         if step == 1:  # a loop of its own, which the compiler turns into vectors
             for j in range(x.shape[1]):
                 bits = magnitude(row[j])
-                largest = max(largest, bits)
+                largest = bits if bits > largest else largest
                 filled += bits != 0
         else:
             for j in range(x.shape[1]):
                 bits = magnitude(row[j * step])
-                largest = max(largest, bits)
+                largest = bits if bits > largest else largest
                 filled += bits != 0
     return np.uint64(largest), filled
 

@@ -20,6 +20,8 @@ from fastmlp.model import MLP
 from fastmlp.ops import Operations
 
 from . import lbfgs, prediction
+from .callbacks import CallbackSupportMixin, Watch, watched
+from .interchange import Interchange
 from .network import dense, interleaved, make_network
 from .stochastic import Run
 
@@ -48,11 +50,18 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(CallbackSupportMixin, Interchange, BaseEstimator):
     """The part of an estimator that trains and predicts."""
 
     _eval_set: Any = None  # while `fit` runs
+    _watch: Watch  # while a fit runs
     verbose: Any
+    activation: Any
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what copies and pickles hold, also those that are made by a callback while a fit runs."""
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in ("_eval_set", "_watch")}
 
     # --- training ----------------------------------------------------------------------------------------
 
@@ -80,8 +89,16 @@ class BaseMLP(BaseEstimator):
         finally:
             del self._eval_set
 
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+        with watched(self, X, y, sample_weight, 1 if incremental else self.max_iter):
+            return super()._fit(X, y, sample_weight=sample_weight, incremental=incremental)
+
+    def _weigh(self, y: _Array, sample_weight: _Array | None, incremental: bool) -> _Array | None:
+        """Give the rows' weights, their classes' included where there are any."""
+        return sample_weight
+
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        if type(X) is np.ndarray and X.dtype == np.uint8 and X.ndim == 2:
+        if type(X) in (np.ndarray, np.memmap) and X.dtype == np.uint8 and X.ndim == 2:
             # bytes are finite and stay bytes: of them only the shape is looked at
             _, y = super()._validate_input(np.broadcast_to(np.float64(0), X.shape), y, incremental, reset)
             return X, y
@@ -91,11 +108,20 @@ class BaseMLP(BaseEstimator):
     def _kind(self, dtype: Any) -> np.dtype[Any]:
         """Dtype of the arithmetic with data of a dtype."""
         if self.dtype is not None:
-            return np.dtype(self.dtype)
+            kind = np.dtype(self.dtype)
+            if kind not in (np.float32, np.float64):
+                raise ValueError(f"dtype is {self.dtype!r}, expected float32 or float64")
+            return kind
         return np.dtype(np.float32 if dtype == np.float32 else np.float64)
 
     def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[_Array, _Array]:
-        return super()._init_coef(fan_in, fan_out, self._kind(dtype))
+        given = self.activation
+        if not isinstance(given, str) and set(given) == {"logistic"}:
+            self.activation = "logistic"  # one name for each layer draws what the name alone does
+        try:
+            return super()._init_coef(fan_in, fan_out, self._kind(dtype))
+        finally:
+            self.activation = given
 
     def _fit_stochastic(
         self,
@@ -109,17 +135,19 @@ class BaseMLP(BaseEstimator):
         layer_units: list[int],
         incremental: bool,
     ) -> None:
+        weights = self._weigh(y, sample_weight, incremental)
         with using_threads(self.n_threads):
-            Run(self, dense(X), y, sample_weight, layer_units, incremental).fit()
+            Run(self, dense(X), y, weights, layer_units, incremental).fit()
 
     def _fit_lbfgs(self, X: Any, y: _Array, sample_weight: _Array | None, *rest: Any) -> None:
-        lbfgs.refuse(self)
+        weights = self._weigh(y, sample_weight, False)
+        lbfgs.refuse(self, y, weights)
         verbose, X = self.verbose, np.ascontiguousarray(dense(X), self._kind(X.dtype))
         if verbose == "bar":
             self.verbose = 0
         try:
             with using_threads(self.n_threads):
-                super()._fit_lbfgs(X, y, sample_weight, *rest)
+                lbfgs.minimize(self, X, y, weights, *rest[:-1])
         finally:
             self.verbose = verbose
         kind = self._kind(X.dtype) if self.dtype is not None else np.dtype(np.float64)
@@ -137,7 +165,7 @@ class BaseMLP(BaseEstimator):
         coef_grads: Any,
         intercept_grads: Any,
     ) -> tuple[float, _Array]:
-        self._unpack(packed_coef_inter)
+        self.coefs_, self.intercepts_ = lbfgs.arrays_of(self, packed_coef_inter).values()
         return lbfgs.loss_and_gradient(self, packed_coef_inter, X, y, sample_weight, activations, deltas)
 
     # --- prediction --------------------------------------------------------------------------------------

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 from sklearn import neural_network
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight
 
-from .base import CONSTRAINTS, OURS, BaseMLP, Interval, Real, StrOptions
+from fastmlp.numbers import number
+
+from .base import CONSTRAINTS, OURS, BaseMLP, Interval, Real, StrOptions, _Array
 
 
 class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
@@ -25,7 +27,8 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
     tol, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2,
     epsilon, n_iter_no_change, max_fun : as scikit-learn has them, with the same defaults
     verbose : print each epoch's loss, or "bar" for a progress bar on stderr
-    class_weight : weight of each class by its label, or "balanced", by which classes weigh alike
+    class_weight : weight of each class by its label, or "balanced", by which classes weigh alike; rows have
+        the product of their class's weight and their own
     label_smoothing : share, from 0 to below 1, of each label that goes to all classes alike
     dropout : rate of hidden units, or two rates, of inputs and of hidden units
     weight_decay : decoupled from the gradient, as AdamW has it; alpha is the coupled penalty
@@ -52,7 +55,8 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
     0.98
     """
 
-    _ours = (*OURS, "class_weight", "label_smoothing")
+    _twin = neural_network.MLPClassifier
+    _ours = {**OURS, "class_weight": None, "label_smoothing": 0.0}
     _parameter_constraints = {
         **neural_network.MLPClassifier._parameter_constraints,
         **CONSTRAINTS,
@@ -101,13 +105,23 @@ class MLPClassifier(BaseMLP, neural_network.MLPClassifier):
             setattr(self, name, given.pop(name))
         super().__init__(**given)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
-        if self.class_weight is not None and y is not None:
-            if incremental and self.class_weight == "balanced":
-                raise ValueError(
-                    "class_weight='balanced' is of all data, which partial_fit does not see: give a dict, "
-                    "such as of what sklearn.utils.class_weight.compute_class_weight finds"
-                )
-            weights = compute_sample_weight(self.class_weight, y)
-            sample_weight = weights if sample_weight is None else weights * np.asarray(sample_weight)
-        return super()._fit(X, y, sample_weight=sample_weight, incremental=incremental)
+    def _weigh(self, y: _Array, sample_weight: _Array | None, incremental: bool) -> _Array | None:
+        asked, n_classes = self.class_weight, len(self.classes_)
+        if asked is None:
+            return sample_weight
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            raise ValueError(f"class_weight={asked!r} is of one label a row, and y has several")
+        labels = y.argmax(axis=1) if n_classes > 2 else y[:, 0].astype(int)
+        if isinstance(asked, dict):
+            for label, weight in asked.items():
+                number(f"class_weight[{label!r}]", weight)
+            of_classes = compute_class_weight(asked, classes=self.classes_, y=self.classes_)
+        elif incremental:
+            raise ValueError(
+                "class_weight='balanced' is of all data, which partial_fit does not see: give a dict, "
+                "such as of what sklearn.utils.class_weight.compute_class_weight finds"
+            )
+        else:
+            totals = np.bincount(labels, sample_weight, n_classes)
+            of_classes = totals.sum() / (np.count_nonzero(totals) * np.where(totals, totals, np.inf))
+        return of_classes[labels] * (1 if sample_weight is None else sample_weight)

@@ -1,29 +1,83 @@
-"""The loss and its gradient at a vector of all parameters, which SciPy's L-BFGS-B asks for."""
+"""Training by SciPy's L-BFGS-B, and what that asks for: the loss and its gradient at all parameters."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import __version__, optimize
+from sklearn.utils.optimize import _check_optimize_result
 
+from fastmlp.checks import check_activations
 from fastmlp.config import KEEP_Z
+from fastmlp.data.labels import labels_for, prepare_weights
 from fastmlp.steps import take_losses, weighted_mean
 
 from .network import activations_of, labels_of
 
 _Array = NDArray[Any]
 
-_ONLY_STOCHASTIC = {"dropout": 0.0, "weight_decay": 0.0, "ema": None, "schedule": None}
+_PRINTS = tuple(map(int, __version__.split(".")[:2])) < (1, 15)  # from then on SciPy is silent
+_ONLY_STOCHASTIC = ("dropout", "weight_decay", "ema", "schedule")
 
 
-def refuse(estimator: Any) -> None:
-    """Refuse what has no meaning where all data is looked at at once."""
-    for name, nothing in _ONLY_STOCHASTIC.items():
-        if getattr(estimator, name) not in (nothing, 0):
-            raise ValueError(
-                f"{name}={getattr(estimator, name)!r} is of solver='sgd' and 'adam', not of lbfgs"
-            )
+def refuse(estimator: Any, y: _Array, weights: _Array | None) -> None:
+    """Refuse what has no meaning where all data is looked at at once, and what epochs refuse."""
+    labels_for(labels_of(estimator, y), estimator.out_activation_, estimator.n_outputs_)
+    check_activations(estimator.activation, estimator.n_layers_ - 2)
+    if weights is not None:
+        prepare_weights(weights, len(y))
+    for name in _ONLY_STOCHASTIC:
+        if np.any(value := getattr(estimator, name)):
+            raise ValueError(f"{name}={value!r} is of solver='sgd' and 'adam', not of lbfgs")
     if estimator._eval_set is not None:
         raise ValueError("eval_set is of solver='sgd' and 'adam', not of lbfgs, which has no epochs")
+
+
+class _Stopped(Exception):
+    """A callback wants no further iteration than that which ended at this vector."""
+
+
+def minimize(estimator: Any, *data: Any) -> None:
+    """Train, from the coefficients that there are; an iteration is a task to callbacks.
+
+    Parameters
+    ----------
+    estimator : whose options count as scikit-learn's do
+    data : what `_loss_grad_lbfgs` takes after the vector
+    """
+    it, watch, n_iter, loss = estimator, estimator._watch, 0, np.nan
+
+    def evaluate(packed: _Array) -> tuple[float, _Array]:
+        nonlocal loss
+        watch.begin("iteration")
+        loss, gradient = it._loss_grad_lbfgs(packed, *data)
+        return loss, gradient
+
+    def ended(packed: _Array) -> None:  # whose loss is the last that was taken
+        nonlocal n_iter
+        n_iter += 1
+        if watch.end(lambda: {**arrays_of(it, packed), "n_iter_": n_iter, "loss_": loss}):
+            raise _Stopped(packed)
+
+    options = {"maxfun": it.max_fun, "maxiter": it.max_iter, "gtol": it.tol}
+    if it.verbose and _PRINTS:
+        options["iprint"] = 1
+    packed = np.concatenate([array.ravel() for array in it.coefs_ + it.intercepts_])
+    callback = ended if watch.is_on else None
+    try:
+        found = optimize.minimize(
+            evaluate, packed, jac=True, method="L-BFGS-B", callback=callback, options=options
+        )
+        packed, n_iter, loss = found.x, _check_optimize_result("lbfgs", found, it.max_iter), found.fun
+    except _Stopped as stopped:
+        packed = stopped.args[0]
+    vars(it).update(arrays_of(it, packed), n_iter_=n_iter, loss_=loss)
+
+
+def arrays_of(estimator: Any, packed: _Array) -> dict[str, list[_Array]]:
+    """View a vector of all parameters as an estimator's coefficients."""
+    views = _views(packed, [w.shape for w in estimator.coefs_])
+    return {"coefs_": [w for w, _ in views], "intercepts_": [b for _, b in views]}
 
 
 def loss_and_gradient(

@@ -15,8 +15,9 @@ def make_network(
 ) -> MLP:
     """Make a model of an estimator's kind."""
     output = estimator.out_activation_
-    if output == "logistic" and widths[-1] > 1:
-        class_names = None  # labels of their own
+    if class_names is not None and (output, widths[-1]) != ("softmax", len(class_names)):
+        # a logistic unit has two classes; there may be but one, and several are labels of their own
+        class_names = class_names if (widths[-1], len(class_names)) == (1, 2) else None
     return MLP(
         widths,
         activation=estimator.activation,
@@ -41,7 +42,9 @@ def dense(X: Any) -> _Array:
 
 def labels_of(estimator: Any, y: _Array) -> _Array:
     """Give labels as models take them, of what scikit-learn makes of them."""
-    return y.argmax(axis=1) if estimator.out_activation_ == "softmax" else y.astype(np.float64)
+    if estimator.out_activation_ == "softmax":
+        return y.argmax(axis=1)
+    return y.astype(np.float64, order="C", casting="same_kind")  # text is no number
 
 
 def activations_of(estimator: Any, n_hidden: int) -> list[str]:

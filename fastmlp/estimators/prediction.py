@@ -34,7 +34,8 @@ def outputs(estimator: Any, X: _Array) -> _Array:
     """Give the activated outputs of every row of an array, (n, n_outputs)."""
     coefs, kind = estimator.coefs_, estimator.dtype
     if kind is None:
-        kind = np.result_type(np.float64 if X.dtype == np.uint8 else X.dtype, coefs[0].dtype)
+        wider = np.result_type(X.dtype, *coefs)
+        kind = np.float32 if wider in (np.float16, np.float32) else np.float64
     layers = [
         (np.ascontiguousarray(w, kind), np.ascontiguousarray(b, kind))
         for w, b in zip(coefs, estimator.intercepts_, strict=True)

@@ -48,7 +48,8 @@ class MLPRegressor(BaseMLP, neural_network.MLPRegressor):
     0.5
     """
 
-    _ours = tuple(OURS)
+    _twin = neural_network.MLPRegressor
+    _ours = OURS
     _parameter_constraints = {**neural_network.MLPRegressor._parameter_constraints, **CONSTRAINTS}
 
     def __init__(

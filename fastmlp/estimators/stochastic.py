@@ -3,12 +3,14 @@
 All epochs up to the next one at which a rule could end the training are one compiled call.
 """
 
+import sys
 import time
 import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import neural_network
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -16,6 +18,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 from tqdm import tqdm
 
 from fastmlp import schedules
+from fastmlp.checks import check_rates
 from fastmlp.data import DataLoader
 from fastmlp.optimizers import SGD, Adam, Optimizer
 
@@ -54,9 +57,18 @@ class Run:
         self.n_batches = -(-self.n // self.batch_size)
         # a draw that scikit-learn has none of
         seed = int(estimator._random_state.randint(2**31)) if np.any(estimator.dropout) else 0
-        self.model = make_network(estimator, layer_units, estimator._kind(X.dtype), seed=seed)
+        if len(layer_units) != len(estimator.coefs_) + 1:
+            raise ValueError(
+                f"hidden_layer_sizes={estimator.hidden_layer_sizes!r} has {len(layer_units) - 2} layers, but "
+                f"the coefficients that training goes on from have {len(estimator.coefs_) - 1}"
+            )
+        # as in scikit-learn, coefficients that are there count, whatever hidden_layer_sizes has become
+        widths = [layer_units[0], *(w.shape[1] for w in estimator.coefs_)]
+        self.model = make_network(estimator, widths, self._dtype(X), seed=seed)
+        if X.dtype != np.uint8:
+            X = X.astype(self.model.dtype, copy=False)
         self.loader = DataLoader(X, labels_of(estimator, y), self.batch_size, sample_weight=sample_weight)
-        self.failed = False
+        self.failed, self.first_coefs = False, estimator.coefs_
         self._pack()
 
     def _split(self, X: _Array, y: _Array, sample_weight: _Array | None) -> tuple[_Array, Validation | None]:
@@ -77,15 +89,17 @@ class Run:
             it, X[held], y[held], None if sample_weight is None else sample_weight[held]
         )
 
+    def _dtype(self, X: _Array) -> np.dtype[Any]:
+        """Dtype of the arithmetic: the wider one of data and coefficients."""
+        it = self.estimator
+        return it._kind(np.result_type(it._kind(X.dtype), *it.coefs_, *it.intercepts_))
+
     def _batch_size(self, n: int) -> int:
         asked = self.estimator.batch_size
         if isinstance(asked, str):
             return min(200, n)
         if asked > n:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                stacklevel=2,
-            )
+            _warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         return int(np.clip(asked, 1, n))
 
     # --- the optimizer, and what the model is given and gives back ---------------------------------------
@@ -103,13 +117,14 @@ class Run:
             else:
                 betas = it.beta_1, it.beta_2
                 it._optimizer = AdamOptimizer(parameters, it.learning_rate_init, *betas, it.epsilon)
-        lr: Any = it.learning_rate_init if it.schedule is None else it.schedule
+        kept = it._optimizer  # goes on by its own numbers, whatever the estimator's parameters have become
+        lr: Any = kept.learning_rate_init if it.schedule is None else it.schedule
         penalties: dict[str, Any] = {"l2": float(it.alpha), "weight_decay": float(it.weight_decay)}
-        if it.solver == "adam":
-            return Adam(lr, beta_1=it.beta_1, beta_2=it.beta_2, epsilon=it.epsilon, **penalties)
+        if isinstance(kept, AdamOptimizer):
+            return Adam(lr, beta_1=kept.beta_1, beta_2=kept.beta_2, epsilon=kept.epsilon, **penalties)
         # the momentum of each step is said with its rate, and there it may be 1
-        momentum = min(it.momentum, np.nextafter(1, 0))
-        return SGD(lr, momentum=momentum, nesterov=it.nesterovs_momentum and momentum > 0, **penalties)
+        momentum = min(kept.momentum, np.nextafter(1, 0))
+        return SGD(lr, momentum=momentum, nesterov=bool(kept.nesterov and momentum > 0), **penalties)
 
     def _pack(self) -> None:
         """Give the model the estimator's coefficients, and the optimizer's state where it goes on."""
@@ -117,7 +132,7 @@ class Run:
         # steps taken say what dropout draws
         state = {"weights": interleaved(it.coefs_, it.intercepts_), "all_steps": it.t_ // self.batch_size}
         if self.incremental and self.optimizer.kind != "sgd":
-            adam = it.solver == "adam"
+            adam = self.optimizer.kind == "adam"
             rows = [kept.ms, kept.vs] if adam else [kept.velocities]
             state |= {
                 "optimizer": "adam" if adam else "momentum",
@@ -127,11 +142,16 @@ class Run:
         self.model.set_state(self.model.get_state() | state)
 
     def _unpack(self) -> None:
-        """Give the estimator the model's coefficients; NaN where training has failed."""
-        weights = self.model.get_weights()
+        """Give the estimator the model's coefficients; NaN where training has failed.
+
+        They are written to the arrays that it has, as scikit-learn does: who holds one sees it change, the
+        best coefficients of an earlier fit, which are these very arrays, included.
+        """
+        it, weights = self.estimator, self.model.get_weights()
         if self.failed:
             weights = [np.full_like(array, np.nan) for array in weights]
-        self.estimator.coefs_, self.estimator.intercepts_ = weights[::2], weights[1::2]
+        it.coefs_ = [_written(*pair) for pair in zip(it.coefs_, weights[::2], strict=True)]
+        it.intercepts_ = [_written(*pair) for pair in zip(it.intercepts_, weights[1::2], strict=True)]
 
     def _unpack_state(self) -> None:
         """Give scikit-learn's optimizer what ours has accumulated."""
@@ -139,11 +159,14 @@ class Run:
         rows = [row[::2] + row[1::2] for row in state["state"]]
         if not rows:
             return
-        if self.optimizer.kind == "adam":
-            kept.t = state["steps"] + self.unfinished
-            kept.ms, kept.vs = rows
-        else:
+        if self.optimizer.kind != "adam":
             kept.velocities = rows[0]
+            return
+        kept.t = state["steps"] + self.unfinished
+        kept.ms, kept.vs = rows
+        if kept.t:
+            root = np.sqrt(1 - kept.beta_2**kept.t)
+            kept.learning_rate = kept.learning_rate_init * root / (1 - kept.beta_1**kept.t)
 
     # --- epochs ------------------------------------------------------------------------------------------
 
@@ -151,32 +174,56 @@ class Run:
         """Train until a rule says that it is enough."""
         it, verbose, ended = self.estimator, self.estimator.verbose, False
         it.n_iter_, self.order, self.unfinished = 0, np.arange(self.n), 0
+        if not it.loss_curve_:
+            vars(it).pop("validation_loss_curve_", None)  # of an earlier fit
         if self.validation:
             self.validation.begin(it)
-        bar = tqdm(total=it.max_iter, unit="epoch", disable=verbose != "bar")
+        total = 1 if self.incremental else it.max_iter
+        bar = tqdm(total=total, unit="epoch", disable=verbose != "bar")
         it.verbose = False if verbose == "bar" else verbose  # or scikit-learn's parts would print
         try:
             while not ended and it.n_iter_ < it.max_iter:
                 before = it.n_iter_
+                it._watch.begin("epoch")
                 ended = self._train(self._epochs_ahead())
                 bar.set_postfix(loss=f"{it.loss_:.4g}", refresh=False)
                 bar.update(it.n_iter_ - before)
+                ended |= it._watch.end(self._as_if_stopped)
         except KeyboardInterrupt:
             if _is_second_interrupt():
                 raise
-            warnings.warn("Training interrupted by user.", stacklevel=2)
+            _warn("Training interrupted by user.")
         finally:
             it.verbose = verbose
             bar.close()
-        self._unpack()
-        self._unpack_state()
+            self._unpack()  # a warning turned into an error loses no training either
+            self._unpack_state()
+        it.coefs_, it.intercepts_ = self._coefficients()
         if it.early_stopping:
-            it.coefs_, it.intercepts_ = it._best_coefs, it._best_intercepts
+            it._best_coefs, it._best_intercepts = it.coefs_, it.intercepts_
+
+    def _coefficients(self) -> tuple[list[_Array], list[_Array]]:
+        """Give what training ends with if it does so here."""
+        it = self.estimator
+        # those of the beginning scikit-learn has trained on in place
+        if it.early_stopping and it._best_coefs is not self.first_coefs:
+            return it._best_coefs, it._best_intercepts
+        return it.coefs_, it.intercepts_
+
+    def _as_if_stopped(self) -> dict[str, Any]:
+        """Give the attributes that a fit would leave here."""
+        self._unpack()
+        coefs, intercepts = self._coefficients()  # whose arrays training goes on writing to
+        names = "loss_curve_", "validation_scores_", "validation_loss_curve_"
+        curves = {name: getattr(self.estimator, name, None) for name in names}
+        kept = {name: list(curve) for name, curve in curves.items() if curve is not None}
+        kept |= {"coefs_": [w.copy() for w in coefs], "intercepts_": [b.copy() for b in intercepts]}
+        return kept
 
     def _epochs_ahead(self) -> int:
         """Count the epochs after which training may end at the earliest, or somebody wants to look."""
         it = self.estimator
-        if self.incremental or self.validation or it.verbose or self.failed:
+        if self.incremental or self.validation or it.verbose or it._watch.is_on or self.failed:
             return 1
         until_rule = np.floor(it.n_iter_no_change) + 1 - it._no_improvement_count
         few = min(_MOST_SAMPLES / self.n, _MOST_WORK / (3 * self.n * self.model.n_parameters))
@@ -219,17 +266,24 @@ class Run:
         """Give the rate and the momentum of each step: scikit-learn's change between epochs alone."""
         it, n = self.estimator, self.n_batches
         if it.schedule is not None:
-            first, total = it.t_ // self.n, it.max_iter * n
+            # of partial fits all are one run; a fit begins one, as it does with its optimizer
+            first, total = len(it.loss_curve_) if self.incremental else it.n_iter_, it.max_iter * n
             epochs = range(first, first + n_epochs)
-            return np.vstack([schedules.rates(self.optimizer, e * n, n, total, e) for e in epochs])
-        of_epochs = [it._optimizer.learning_rate]
+            try:
+                rates = [schedules.rates(self.optimizer, e * n, n, total, e) for e in epochs]
+                return check_rates(np.vstack(rates), n * n_epochs, 0.0, self.model.dtype)
+            except ValueError as error:
+                raise ValueError(f"schedule: {error}") from None
+        kept, adam = it._optimizer, self.optimizer.kind == "adam"
+        of_epochs = [kept.learning_rate_init if adam else kept.learning_rate]
         for epoch in range(1, n_epochs):
-            if it.solver == "sgd" and it._optimizer.lr_schedule == "invscaling":
+            if not adam and kept.lr_schedule == "invscaling":
                 t = it.t_ + epoch * self.n
-                of_epochs.append(float(it._optimizer.learning_rate_init) / (t + 1) ** it.power_t)
+                of_epochs.append(float(kept.learning_rate_init) / (t + 1) ** kept.power_t)
             else:
                 of_epochs.append(of_epochs[0])
-        return np.column_stack([np.repeat(of_epochs, n), np.full(n * n_epochs, float(it.momentum))])
+        momentum = 0.0 if adam else float(kept.momentum)
+        return np.column_stack([np.repeat(of_epochs, n), np.full(n * n_epochs, momentum)])
 
     def _epoch_losses(self, orders: _Array, losses: _Array, squares: _Array) -> _Array:
         """Average the batches of each epoch as scikit-learn does: with the penalty, by their rows."""
@@ -267,11 +321,10 @@ class Run:
             if self.incremental:
                 return True
             if it.n_iter_ == it.max_iter:
-                warnings.warn(
+                _warn(
                     f"Stochastic Optimizer: Maximum iterations ({it.max_iter}) reached and the optimization "
                     "hasn't converged yet.",
                     ConvergenceWarning,
-                    stacklevel=2,
                 )
         return False
 
@@ -286,6 +339,20 @@ class Run:
             return True
         it._no_improvement_count = 0
         return False
+
+
+def _written(old: Any, new: _Array) -> _Array:
+    """Give the old array, holding the new numbers, or the new one where the old cannot."""
+    if isinstance(old, np.ndarray) and old.flags.writeable and old.dtype.kind == "f":
+        old[...] = new
+        return old
+    return new
+
+
+def _warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn in the name of scikit-learn's module, by which programs filter its warnings."""
+    line, seen = sys._getframe(1).f_lineno, globals().setdefault("__warningregistry__", {})
+    warnings.warn_explicit(text, category, __file__, line, neural_network.MLPClassifier.__module__, seen)
 
 
 def _is_second_interrupt() -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
+from fastmlp.data.labels import labels_for, prepare_labels
 from fastmlp.model import MLP
 
 from .network import dense, labels_of
@@ -39,15 +40,30 @@ class Validation:
         """Check a user's pair."""
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise ValueError(f"eval_set is of type {type(pair).__name__}, expected a pair (X_val, y_val)")
-        X, y = dense(validated(estimator, pair[0])), np.asarray(pair[1])
-        if len(X) != len(y):
-            raise ValueError(f"eval_set has {len(X)} rows of X_val and {len(y)} of y_val")
-        if not is_classifier(estimator):
-            return cls(X, y, None, y.astype(np.float64))
-        strange = np.setdiff1d(y, estimator.classes_) if y.ndim == 1 else np.empty(0)
-        if strange.size:
-            raise ValueError(f"eval_set has the class {strange[0]!r}, which y has not")
-        return cls(X, y, None, labels_of(estimator, estimator._label_binarizer.transform(y)))
+        try:
+            X = dense(validated(estimator, pair[0]))
+            return cls(X, *cls._labels(estimator, len(X), pair[1]))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"eval_set: {error}") from error
+
+    @staticmethod
+    def _labels(estimator: Any, n: int, given: Any) -> tuple[_Array, None, _Array]:
+        """Give a user's labels as scores take them, no weights, and the labels as models take them."""
+        y = np.asarray(given)
+        if len(np.atleast_1d(y)) != n:
+            raise ValueError(f"X_val has {n} rows and y_val {len(np.atleast_1d(y))}")
+        y = y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y
+        as_models_take_it = y
+        if is_classifier(estimator):
+            several = estimator._label_binarizer.y_type_.startswith("multilabel")
+            if several and y.ndim == 1:
+                raise ValueError(f"y_val has shape {y.shape}, expected ({n}, {estimator.n_outputs_})")
+            strange = [] if several else [c for c in np.unique(y) if c not in estimator.classes_]
+            if strange:
+                raise ValueError(f"y_val has the class {strange[0]}, which y has not")
+            as_models_take_it = labels_of(estimator, estimator._label_binarizer.transform(y))
+        labels = prepare_labels(as_models_take_it, n)
+        return y, None, labels_for(labels, estimator.out_activation_, estimator.n_outputs_)
 
     def begin(self, estimator: Any) -> None:
         """Have curves to write to; those of a warm start run on."""

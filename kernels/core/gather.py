@@ -2,12 +2,12 @@
 
 from typing import Any, NamedTuple
 
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .jit import kernel
 from .matrix import GatheredColumns, GatheredRows, Matrix, address
-from .simd import VECTOR_BYTES, convert, lanes, prefetch, stack_of
+from .simd import I64, VECTOR_BYTES, convert, lanes, prefetch, stack_of
 
 LONGEST = 4096  # bytes of a row that is asked for ahead
 N_BYTES = 256  # values of a byte
@@ -97,12 +97,27 @@ def shift_row(row, shift, n):
         row[j] = convert(row[j] + shift[j], row[0])
 
 
+@intrinsic
+def row_bytes(typingctx, array, row):
+    """Address of a row of an array, and its bytes: 0 where its elements do not lie side by side."""
+    itemsize, last = I64(array.dtype.bitwidth // 8), array.ndim - 1
+
+    def generate(context, builder, signature, args):
+        view = context.make_array(array)(context, builder, args[0])
+        strides, shape = (cgutils.unpack_tuple(builder, each) for each in (view.strides, view.shape))
+        place = builder.add(builder.ptrtoint(view.data, I64), builder.mul(strides[0], args[1]))
+        size = builder.mul(shape[1], itemsize) if last else itemsize
+        size = builder.select(builder.icmp_signed("==", strides[last], itemsize), size, I64(0))
+        return context.make_tuple(builder, signature.return_type, (place, size))
+
+    return types.UniTuple(types.int64, 2)(array, types.intp), generate
+
+
 @kernel
-def prefetch_row(array, row):
+def prefetch_row(row):
     """Have a short row on its way from memory; a long one would push others out of the cache."""
-    source = address(array, row, 0)
-    size = array.itemsize if array.ndim == 1 else array.shape[1] * array.itemsize
-    if array.strides[array.ndim - 1] == array.itemsize and size <= LONGEST:
-        for line in range(0, size, 64):
-            prefetch(source, line)
-        prefetch(source, size - 1)
+    place, size = row
+    if 0 < size <= LONGEST:
+        for line in range(place, place + size, 64):
+            prefetch(line)
+        prefetch(place + size - 1)

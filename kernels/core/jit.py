@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import gc
 import hashlib
 import os
 import pkgutil
@@ -12,6 +13,7 @@ import warnings
 from pathlib import Path
 
 import llvmlite
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba.core import caching, codegen, compiler, config, types
@@ -22,6 +24,7 @@ OPTIONS = {
     "nogil": True,  # threads run side by side
     "error_model": "numpy",  # x / 0 is infinite, as in NumPy; no branch to raise from a hot loop
     "fastmath": False,  # it may reorder sums and drop NaN; fused multiply-adds are written out instead
+    "_nrt": False,  # no counts of references: kernels allocate nothing, and the caller holds the arrays
 }
 
 
@@ -149,15 +152,19 @@ class _Cache(caching.FunctionCache):
 
 
 class _LinkedLibrary(codegen.JITCodeLibrary):
-    """Code that becomes part of its callers': optimized and made machine code there, not by itself before."""
+    """Code that becomes part of its callers': linked, optimized and made machine code there alone."""
 
-    def _optimize_final_module(self):
+    def _optimize_functions(self, ll_module):
         pass
 
-    def _finalize_final_module(self):
-        self._finalize_dynamic_globals()
-        self._verify_declare_only_symbols()
+    def finalize(self):
         self._finalized = True
+
+    def _get_module_for_linking(self):
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == llvm.Linkage.external:
+                function.linkage = "linkonce_odr"  # may go where it is inlined
+        return self._final_module
 
     def get_pointer_to_function(self, name):
         """Address of what Python calls: there is none, so that the call raises TypeError."""
@@ -182,13 +189,46 @@ class _NoEnvironment:
         pass
 
 
-class _KernelCompiler(compiler.Compiler):
-    """Numba's own compiler, whose code goes into a library of that kind."""
+class _LinkingLibrary(codegen.JITCodeLibrary):
+    """Code that has all that it calls linked in, whatever is between."""
+
+    def add_linking_library(self, library):
+        if library not in self._linking_libraries:
+            super().add_linking_library(library)
+            if isinstance(library, _LinkedLibrary):
+                for deeper in library._linking_libraries:
+                    self.add_linking_library(deeper)
+
+
+# Passes of Numba's that have nothing to do in a kernel, which has no closure, no `with`, no array expression,
+# and counts no references, for which IRLegalization would say where variables end.
+_IDLE_PASSES = set(
+    """WithLifting InlineClosureLikes RewriteDynamicRaises MakeFunctionToJitFunction InlineInlinables
+    FindLiterallyCalls LiteralUnroll LiteralPropagationSubPipelinePass InlineOverloads NopythonRewrites
+    NoPythonSupportedFeatureValidation IRLegalization DumpParforDiagnostics""".split()
+)
+
+
+class _Compiler(compiler.Compiler):
+    """Numba's own compiler without what a kernel does not need, and with a library of our kind."""
+
+    library_class: type = _LinkingLibrary
 
     def define_pipelines(self):
         state = self.state
-        state.library = _LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        return super().define_pipelines()
+        state.library = self.library_class(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        pipelines = super().define_pipelines()
+        for pipeline in pipelines:
+            pipeline.passes = [each for each in pipeline.passes if each[0].__name__ not in _IDLE_PASSES]
+            pipeline.finalize()
+        return pipelines
+
+
+class _KernelCompiler(_Compiler):
+    """The same for kernels that are called by kernels alone."""
+
+    library_class = _LinkedLibrary
 
 
 def kernel(body):
@@ -198,12 +238,31 @@ def kernel(body):
     it: of half the time of compiling there is no use.
     """
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **OPTIONS}
-    return numba.njit(pipeline_class=_KernelCompiler, **options)(body)
+    dispatcher = numba.njit(pipeline_class=_KernelCompiler, **options)(body)
+    resolve = getattr(dispatcher, "get_call_template", None)
+    if resolve is not None:  # literals make no variants; without the JIT nothing does
+        dispatcher.get_call_template = lambda args, kws: resolve([*map(types.unliteral, args)], kws)
+    return dispatcher
 
 
 def callable_kernel(body):
     """Compile a function at its first call, which may come from Python too."""
-    return numba.njit(no_cfunc_wrapper=True, **OPTIONS)(body)
+    return numba.njit(pipeline_class=_Compiler, no_cfunc_wrapper=True, **OPTIONS)(body)
+
+
+_compiling = threading.RLock()
+
+
+@contextlib.contextmanager
+def _without_collections():
+    """Garbage is not looked for, which would take a tenth of the time of compiling."""
+    enabled = gc.isenabled()
+    try:
+        gc.disable()
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Entry:
@@ -218,7 +277,6 @@ class Entry:
         self.dispatcher = callable_kernel(body)
         self._outputs = outputs
         self._names = body.__code__.co_varnames[: body.__code__.co_argcount]
-        self._compiling = threading.Lock()
         self._ready = set()  # kinds of arguments that there is a variant for
         self._call = self._compile_and_call
 
@@ -238,7 +296,7 @@ class Entry:
         kinds = tuple((arg.dtype, arg.ndim) if isinstance(arg, np.ndarray) else type(arg) for arg in args)
         if kinds in self._ready:  # without waiting for a compilation of others
             return
-        with self._compiling:
+        with _compiling, _without_collections():
             signature = tuple(self._normal_type(*pair) for pair in zip(self._names, args, strict=True))
             if signature not in self.dispatcher.overloads:  # int and np.int64 have one variant
                 # on a dispatcher of its own, for other threads may be calling the one that everybody calls

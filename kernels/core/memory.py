@@ -11,7 +11,7 @@ from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
 # A layer's record. Offsets and row lengths count elements of the model's dtype.
 _FIELDS = """n_in n_out w w_row b x x_row y y_row dy column_groups group_stride losses panels panel_size
     gradients gradients_size activation z output drop squares
-    shifted row_indices feature_indices feature_indices_row sample_indices sample_indices_row"""
+    shifted row_indices feature_indices feature_indices_row sample_indices sample_indices_row widest"""
 # Of hidden layers, by their number in a record.
 ACTIVATIONS = ("identity", "relu", "tanh", "logistic", "leaky_relu", "selu", "silu", "gelu", "mish")
 KEEP_Z = ("silu", "gelu", "mish")  # whose derivative needs z, which is kept for it
@@ -60,6 +60,7 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
         activation, z                          place in ACTIVATIONS; rows as y: z where that is kept, and with
                                                dropout what the derivative is taken from; else y
         output                                 place in OUTPUTS, the same in every record
+        widest                                 the longest of all x_row and y_row, the same in every record
         drop                                   of 2**32, the share of x that dropout takes
         column_groups                          parts that columns may be shared out in, to groups of threads
         group_stride                           from one group's data of a batch to the next one's: x of the
@@ -105,6 +106,7 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
         layer["n_in"], layer["n_out"], layer["column_groups"] = n_in, n_out, groups_of(n_out)
         layer["x_row"], layer["w_row"], layer["y_row"] = row_of(n_in), row_of(n_out), row_of(n_out)
         layer["w"], layer["b"] = take(n_in * row_of(n_out)), take(n_out)
+    table["widest"] = max(map(row_of, sizes))
     table["column_groups"][-1] = 1  # the loss needs whole rows
     kinds = ["relu"] * (len(table) - 1) if activations is None else activations
     table["activation"][:-1] = [ACTIVATIONS.index(name) for name in kinds]

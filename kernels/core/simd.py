@@ -36,15 +36,14 @@ def _bytes_of(element):
 
 
 @intrinsic
-def prefetch(typingctx, pointer, n):
-    """Have the cache line n bytes further on under way to the L2 cache."""
+def prefetch(typingctx, place):
+    """Have the cache line at an address under way to the L2 cache."""
 
     def generate(context, builder, signature, args):
-        data = builder.bitcast(args[0], ir.IntType(8).as_pointer())
-        emit_prefetch(builder, builder.gep(data, [args[1]]), "read")
+        emit_prefetch(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()), "read")
         return context.get_dummy_value()
 
-    return types.void(pointer, types.intp), generate
+    return types.void(types.int64), generate
 
 
 @intrinsic

@@ -141,7 +141,7 @@ def index_samples(masks, samples, word, n_features, indices):
         for group in range(n_groups):
             live = _which_have(block, np.uint64((1 << FEATURES) - 1) << np.uint64(FEATURES * group))
             ks = row_of(indices, group)
-            ks[0] = extend(offset(ks, INDICES_HEADER), ks[0], first, live)
+            ks[0] = extend(offset(ks, INDICES_HEADER), np.int64(ks[0]), first, live)
 
 
 @intrinsic

@@ -1,5 +1,6 @@
 """Compiled code: never stale, cached where it can be, one variant for all layouts, and no spills."""
 
+import gc
 import os
 import re
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from arenas import Network
 from numba.core import event
+from numba.core.errors import NumbaError
 from products import kernel_of
 from trees import copy_tree, edit, python
 
@@ -303,6 +305,56 @@ def test_a_tile_too_large_for_the_registers_is_found_out(rows, spilt, monkeypatc
     loops = hot_loops(assembly, rows * 2)
     assert loops
     assert any(spills(body) for body in loops) == spilt
+
+
+def test_a_kernel_that_allocates_is_not_compiled():
+    @jit.callable_kernel
+    def allocating(n):
+        return np.empty(n).size
+
+    with pytest.raises(NumbaError, match="empty"):
+        allocating(2)
+
+
+def test_a_kernel_that_is_called_by_several_ways_and_with_literals_has_one_variant():
+    @jit.kernel
+    def deepest(x, n):
+        return x * n
+
+    @jit.kernel
+    def left(x):
+        return deepest(x, 2)
+
+    @jit.kernel
+    def right(x, n):
+        return deepest(x, n) + deepest(x, 3)
+
+    @jit.callable_kernel
+    def first(x, n):
+        return left(x) + right(x, n)
+
+    @jit.callable_kernel
+    def second(x):
+        return right(x, 1)
+
+    assert first(1.0, 10) == 15 and second(1.0) == 4
+    assert [len(each.overloads) for each in (deepest, left, right)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_is_collected_after_compiling_as_before(enabled):
+    @jit.entry("y")
+    def fill(y, value):
+        y[0] = value.no_such_attribute
+
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(NumbaError, match="no_such_attribute"):
+            fill.compile(np.zeros(1), 1.0)
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_kernels_are_called_by_kernels_alone():

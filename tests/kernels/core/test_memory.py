@@ -26,6 +26,7 @@ def test_nothing_overlaps(sizes, dtype, batch):
     layers[0].x[:] += 1
     assert owners.max() == 1
     assert np.array_equal(table[["x", "x_row"]][1:].tolist(), table[["y", "y_row"]][:-1].tolist())
+    assert set(table["widest"]) == {max(*table["x_row"], *table["y_row"])}
     assert max(table["dy"]) + batch * table["y_row"][-1] <= table["panels"][0]
     depth = min(memory.PANEL_ROWS, max(sizes[2:], default=0))
     panels = min(-(-batch // memory.SHARE_UNIT), memory.MOST_THREADS) * table["panel_size"][0]

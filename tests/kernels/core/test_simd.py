@@ -16,7 +16,7 @@ SIDES = pytest.mark.parametrize(
 
 @callable_kernel
 def _primitives(a, b, count, out):
-    place = [matrix.address(a, 0, 0), matrix.address(b, 0, 0)]
+    place = matrix.address(a, 0, 0), matrix.address(b, 0, 0)
     va, vb = simd.load(place[0], count), simd.load(place[1], count)
     lanes = simd.lanes(place[0])
     results = (
