@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import __version__, optimize
 from sklearn.utils.optimize import _check_optimize_result
+from threadpoolctl import threadpool_limits
 
 from fastmlp.checks import check_activations
 from fastmlp.config import KEEP_Z
@@ -70,9 +71,11 @@ def minimize(estimator: Any, *data: Any) -> None:
     it._intercept_indptr = places[n:]
     callback = ended if watch.is_on else None
     try:
-        found = optimize.minimize(
-            evaluate, packed, jac=True, method="L-BFGS-B", callback=callback, options=options
-        )
+        # SciPy's sums are short, and BLAS threads that wait for more of them take processors from the passes
+        with threadpool_limits(1, "blas"):
+            found = optimize.minimize(
+                evaluate, packed, jac=True, method="L-BFGS-B", callback=callback, options=options
+            )
         packed, n_iter, loss = found.x, _check_optimize_result("lbfgs", found, it.max_iter), found.fun
     except _Stopped as stopped:
         packed = stopped.args[0]
