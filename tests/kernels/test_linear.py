@@ -7,7 +7,7 @@ from bounds import assert_margins_untouched, assert_within, framed, framed_outpu
 from fastmlp import kernels, reference
 
 # batch, n_in, n_out: ones, primes, a tile's 8 rows and a vector's lanes plus and minus one, the notebook's,
-# and inner dimensions on both sides of the blocks of 1024 (forward), of 512 (gradient of the input) and of 256
+# and inner dimensions on both sides of the blocks of 1024 (forward), 512 (gradient of the input) and 256
 # (gradient of the weights)
 SHAPES = [
     (1, 1, 1), (1, 2, 1), (2, 3, 5), (3, 5, 3), (7, 11, 13), (31, 37, 41),
