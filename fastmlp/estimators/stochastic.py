@@ -55,7 +55,8 @@ class Run:
                     raise ValueError(f"partial_fit does not support {name}={getattr(estimator, name)}")
         self.rows, self.validation = self._split(X, y, sample_weight)
         self.n, self.batch_size = len(self.rows), self._batch_size(len(self.rows))
-        self.n_batches = -(-self.n // self.batch_size)
+        self.starts = np.arange(0, self.n, self.batch_size)
+        self.n_batches, self.batch_rows = len(self.starts), np.diff(self.starts, append=self.n)
         # a draw that scikit-learn has none of
         seed = int(estimator._random_state.randint(2**31)) if np.any(estimator.dropout) else 0
         if len(layer_units) != len(estimator.coefs_) + 1:
@@ -279,15 +280,14 @@ class Run:
 
     def _epoch_losses(self, orders: _Array, losses: _Array, squares: _Array) -> _Array:
         """Average the batches of each epoch as scikit-learn does: with the penalty, by their rows."""
-        it, starts = self.estimator, np.arange(0, self.n, self.batch_size)
-        rows = np.diff(starts, append=self.n)
+        it, rows = self.estimator, self.batch_rows
         losses = losses.reshape(len(orders), -1)
         if it.out_activation_ == "identity":
             losses = losses / it.n_outputs_
         if it.alpha:
             weights, totals = self.loader.weights, rows.astype(float)
             if weights is not None:
-                totals = np.add.reduceat(weights[orders], starts, axis=1)
+                totals = np.add.reduceat(weights[orders], self.starts, axis=1)
                 totals[totals == 0] = np.inf  # no step
             losses = losses + 0.5 * it.alpha * squares.reshape(losses.shape) / totals
         return np.cumsum(losses * rows, axis=1)[:, -1] / self.n
