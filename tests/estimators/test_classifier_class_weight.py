@@ -41,12 +41,6 @@ def test_the_weight_of_a_class_is_that_of_its_rows(solver, y, class_weight):
     assert got != curve(y, solver=solver)
 
 
-def test_a_row_has_the_product_of_its_weight_and_its_class_s():
-    of_rows = np.random.default_rng(0).random(len(Y))
-    by_hand = of_rows * np.array([2.0, 0.5, 1.0])[Y]
-    assert curve(Y, of_rows, class_weight={0: 2.0, 1: 0.5}) == curve(Y, by_hand)
-
-
 def test_balanced_counts_rows_by_their_weights():
     of_rows = np.arange(len(Y)) % 3  # a weight of 2 is a row that stands twice, and 0 one that does not
     repeated = np.repeat(np.arange(len(Y)), of_rows)

@@ -39,8 +39,9 @@ def orders():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_one_call_has_the_bits_of_many(orders, optimizer, kind, dtype, threads):
-    options = {"optimizer": OPTIMIZERS[optimizer], "kind": kind, "dtype": dtype}
+@pytest.mark.parametrize("width", [129, 256])  # of which the second is shared out by columns
+def test_one_call_has_the_bits_of_many(orders, width, optimizer, kind, dtype, threads):
+    options = {"optimizer": OPTIMIZERS[optimizer], "kind": kind, "dtype": dtype, "sizes": (70, width, 5)}
     expected = run(orders, **options)
     for n_threads in (1, 2, 4):
         threads(n_threads)
@@ -51,7 +52,7 @@ def test_one_call_has_the_bits_of_many(orders, optimizer, kind, dtype, threads):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("sizes", [(70, 5), (70, 129, 5), (70, 3, 300, 5)], ids=str)
+@pytest.mark.parametrize("sizes", [(70, 5), (70, 129, 5), (70, 256, 5), (70, 3, 300, 5)], ids=str)
 def test_squares_are_of_the_weights_before_each_step(orders, sizes, dtype):
     model, loader = MLP(sizes, scale=1 / 64, seed=0, dtype=dtype), make_loader("dense")
     losses, squares, expected = *np.empty((2, 1)), []
