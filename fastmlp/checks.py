@@ -224,7 +224,7 @@ def check_loader(loader: DataLoader, config: Config, scale: Any, ops: Operations
     """Compare what a loader knows of its data set, or finds out now, with what a model takes."""
     if not isinstance(loader, DataLoader):
         raise ValueError(f"loader is of type {type(loader).__name__}, expected a DataLoader")
-    facts, _ = loader.prepare(ops)
+    facts = loader.prepare(ops).facts
     _check_width(facts.n_features, config.sizes[0])
     _check_values(facts.finite, facts.largest, scale)
     loader.labels_for(config.output, config.sizes[-1])
