@@ -77,6 +77,21 @@ def test_the_gradient_is_of_the_mean_over_the_batch(dtype):
     assert losses == pytest.approx(np.log(2), rel=1e-15)
 
 
+@pytest.mark.parametrize("ops", [kernels, reference])
+def test_small_losses_are_no_zeros(ops):
+    logits, labels = np.array([[0, -23], [50, 30]], np.float32), np.array([0, 0])
+    for given in labels, np.eye(2)[labels]:
+        dlogits, losses = call(ops, logits, given)
+        assert losses == pytest.approx(np.log1p(np.exp([-23.0, -20.0])), rel=2e-6, abs=0)
+
+
+@pytest.mark.parametrize("ops", [kernels, reference])
+def test_more_classes_than_float32_can_count_by_ones(ops):
+    n = 2**24 + 2**20
+    dlogits, losses = call(ops, np.zeros((1, n), np.float32), np.array([n - 1]))
+    assert losses[0] == pytest.approx(np.log(n), rel=1e-12) and dlogits[0, 0] == np.float32(1 / n)
+
+
 @DTYPES
 def test_every_label_names_its_own_class(dtype):
     dlogits, losses = call(kernels, np.diag(np.full(17, 50, dtype)), np.arange(17))
