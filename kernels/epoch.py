@@ -7,6 +7,7 @@ from .core import machine, threads
 from .core.gather import Scaling, byte_values, fill_values
 from .core.jit import entry, kernel
 from .core.matrix import address, cast, offset
+from .core.memory import sharing_units
 from .dropout import draw_of, step_key
 from .losses import mean_loss, split_labels, targets_of
 from .optimizers import Step
@@ -84,7 +85,7 @@ def train_epoch(
     Twin: `fastmlp.reference.train_epoch`.
     """
     elastic = machine.explicit_threads() is None
-    n_threads = threads.epoch_thread_count(batch_size * int(table[0]["x"]))
+    n_threads = threads.epoch_thread_count(batch_size * int(table[0]["x"]), sharing_units(table, batch_size))
     orders, squares = np.atleast_2d(order), _NONE if squares is None else squares
     values = arena[:0] if values is None else values
     data = x, *split_labels(labels), weights, orders, batch_size

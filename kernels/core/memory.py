@@ -146,6 +146,11 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
     return table, size
 
 
+def sharing_units(table, batch_size):
+    """Parts that a forward pass may be shared out in: rows of a batch, times groups of columns."""
+    return -(-batch_size // SHARE_UNIT) * int(table["column_groups"].max())
+
+
 # --- inside compiled code: all that may know how these lie -----------------------------------------------
 
 
