@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fastmlp.atomic import safe_write
-from fastmlp.config import ACTIVATIONS, DEFAULTS, OUTPUTS, n_classes
+from fastmlp.checks import check_config
+from fastmlp.config import ACTIVATIONS, DEFAULTS, OUTPUTS, Config, n_classes
 from fastmlp.init import INITS
 
 FORMAT = 1
@@ -128,7 +130,12 @@ def _parse(path: str | os.PathLike, header: Any) -> dict[str, Any]:
     for key, (holds, expected) in _RULES.items():
         _require(key not in config or holds(config), path, f"{key} {config.get(key)!r}", expected)
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    return _defaults(given["sizes"]) | given
+    whole = _defaults(given["sizes"]) | given
+    try:
+        check_config(*(whole[name] for name in Config._fields))
+    except ValueError as error:  # such as a scale that the dtype has no room for
+        raise ValueError(f"{path}: found what no model is made with: {str(error)[:400]}") from None
+    return whole
 
 
 def _defaults(sizes: Sequence[int]) -> dict[str, Any]:
@@ -137,6 +144,10 @@ def _defaults(sizes: Sequence[int]) -> dict[str, Any]:
 
 def _is_list(values: Any, kind: type) -> bool:
     return isinstance(values, list) and all(type(v) is kind for v in values)
+
+
+def _is_finite_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # of any number of digits
 
 
 def _is_row(config: dict[str, Any], key: str) -> bool:
@@ -155,7 +166,7 @@ _RULES: dict[str, tuple[Callable[[dict[str, Any]], bool], str]] = {
     "class": (lambda c: isinstance(c["class"], str), "the name of a class"),
     "dtype": (lambda c: isinstance(c["dtype"], str) and c["dtype"] in _CODES, "float32 or float64"),
     "scale": (
-        lambda c: (type(c["scale"]) in (int, float) and math.isfinite(c["scale"])) or _is_row(c, "scale"),
+        lambda c: _is_finite_number(c["scale"]) or _is_row(c, "scale"),
         "a finite number, or one for each input",
     ),
     "center": (
@@ -171,7 +182,9 @@ _RULES: dict[str, tuple[Callable[[dict[str, Any]], bool], str]] = {
     ),
     "output": (lambda c: c["output"] in OUTPUTS, f"one of {', '.join(OUTPUTS)}"),
     "dropout": (
-        lambda c: _is_list(c["dropout"], float) and len(c["dropout"]) == 2 and 0 <= min(c["dropout"]),
+        lambda c: (
+            _is_list(c["dropout"], float) and len(c["dropout"]) == 2 and all(0 <= v < 1 for v in c["dropout"])
+        ),
         "two rates from 0 to below 1",
     ),
     "class_names": (
