@@ -103,9 +103,11 @@ def _move(temporary: Path, target: Path) -> None:
                 shutil.copyfileobj(new, place)
                 place.flush()
                 os.fsync(place.fileno())
-        except OSError as failed:
+        except BaseException as failed:
             whole = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
             os.replace(temporary, whole)
+            if not isinstance(failed, OSError):
+                raise
             raise OSError(f"{target}: {failed} while it was written in place; {whole} is whole") from failed
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -142,6 +143,16 @@ def test_what_could_not_be_written_in_place_is_kept(tmp_path, monkeypatch):
             temporary.write_text("new")
     (kept,) = {*tmp_path.iterdir()} - {path}
     assert str(kept) in str(caught.value) and kept.read_text() == "new"
+    kept.unlink()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copyfileobj", interrupt)
+    with pytest.raises(KeyboardInterrupt), safe_write(path) as temporary:
+        temporary.write_text("newer")
+    (kept,) = {*tmp_path.iterdir()} - {path}
+    assert kept.read_text() == "newer"
 
 
 def test_a_file_that_can_neither_be_replaced_nor_written_is_named(tmp_path, monkeypatch):

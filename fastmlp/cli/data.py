@@ -64,6 +64,13 @@ def read_data(args: argparse.Namespace) -> tuple[NDArray[np.uint8], ...]:
     if least := int(arrays[1].min()):
         n = args.first_label + least
         _note(f"no label in {path.parent} is below {n}: --first-label {n} makes that the first class")
+    counts = np.bincount(arrays[1])
+    if absent := np.count_nonzero(counts[least:] == 0):
+        label = args.first_label + len(counts) - 1
+        _note(
+            f"{absent} of {len(counts)} classes have no images; the largest label, {label}, is that of image "
+            f"{arrays[1].argmax()} of those to train on in {path.parent}: is that a mistake?"
+        )
     return arrays
 
 

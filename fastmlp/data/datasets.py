@@ -1,6 +1,7 @@
 """Data sets of four IDX files, laid out as MNIST is: found in folders and zip archives, and read."""
 
 import contextlib
+import os
 import re
 import zipfile
 from collections import defaultdict
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .idx import PathLike, check_labels, flat, read_images, read_labels
+from .idx import PathLike, check_labels, files_in, flat, read_images, read_labels
 
 _SLOTS = ("train", "images"), ("train", "labels"), ("t10k- or test", "images"), ("t10k- or test", "labels")
 _NAME = re.compile(
@@ -92,12 +93,10 @@ def find_dataset(folder: PathLike, name: str | None = None) -> list[Path]:
     if not isinstance(name, str | None):
         raise ValueError(f"name is {name!r}, expected text, or None")
     source = Path(folder)
-    there = sorted(_list(source))
-    files = [file for path in there if (file := _as_file(path))]
+    files = [file for text in _list(source) if (file := _as_file(text))]
     if not files:
-        found = ", ".join(map(str, there[:4])) or "nothing"
         raise FileNotFoundError(
-            f"{source}: found {found}, expected four files such as train-images-idx3-ubyte, raw or .gz, here "
+            f"{source}: found no IDX files, expected four such as train-images-idx3-ubyte, raw or .gz, here "
             f"or up to {_DEPTH} folders down"
         )
     sets: dict[str, list[_File]] = defaultdict(list)
@@ -114,44 +113,45 @@ def find_dataset(folder: PathLike, name: str | None = None) -> list[Path]:
     return [source / _in_slot(source, label, chosen, slot) for slot in range(len(_SLOTS))]
 
 
-def _list(source: Path) -> Iterator[PurePosixPath]:
-    """Give the files in a folder or an archive, without those that are hidden."""
+def _list(source: Path) -> Iterator[str]:
+    """Give the paths of the files in a folder or an archive."""
     archive = next((path for path in (source, *source.parents) if path.is_file()), None)
     if archive is not None:
-        yield from _list_archive(source, archive)
-    elif not source.exists():
+        return _list_archive(source, archive)
+    if not source.exists():
         raise FileNotFoundError(f"{source}: found no such folder, expected one that holds four IDX files")
-    elif not source.is_dir():
+    if not source.is_dir():
         raise ValueError(f"{source}: found a device, expected a folder of four IDX files")
-    else:
-        yield from _list_folder(source, PurePosixPath())
+    return _list_folder(source, _DEPTH)
 
 
-def _list_archive(source: Path, archive: Path) -> Iterator[PurePosixPath]:
+def _list_archive(source: Path, archive: Path) -> Iterator[str]:
     try:
         with zipfile.ZipFile(archive) as zipped:
-            names = zipped.namelist()
+            names = files_in(zipped)
     except zipfile.BadZipFile as error:
         raise ValueError(
             f"{source}: found a file, expected a folder of four IDX files, or a zip archive of them ({error})"
         ) from None
-    inside = PurePosixPath(source.relative_to(archive).as_posix())
-    for name in names:
-        if not name.endswith("/") and PurePosixPath(name).is_relative_to(inside):
-            yield PurePosixPath(name).relative_to(inside)
+    inside = "" if source == archive else f"{source.relative_to(archive).as_posix()}/"
+    return (name.removeprefix(inside) for name in names if name.startswith(inside))
 
 
-def _list_folder(source: Path, below: PurePosixPath) -> Iterator[PurePosixPath]:
-    for path in (source / below).iterdir():
-        if path.is_file():
-            yield below / path.name
-        elif len(below.parts) < _DEPTH and path.is_dir():
-            with contextlib.suppress(PermissionError):
-                yield from _list_folder(source, below / path.name)
+def _list_folder(folder: Path, depth: int) -> Iterator[str]:
+    with os.scandir(folder) as entries:  # quicker than paths, where there are many
+        for entry in entries:
+            if entry.is_file():
+                yield entry.name
+            elif depth and entry.is_dir():
+                with contextlib.suppress(PermissionError):
+                    yield from (
+                        f"{entry.name}/{name}" for name in _list_folder(folder / entry.name, depth - 1)
+                    )
 
 
-def _as_file(path: PurePosixPath) -> _File | None:
-    found = _NAME.fullmatch(path.name)
+def _as_file(name: str) -> _File | None:
+    found = _NAME.fullmatch(name.rpartition("/")[2])
+    path = PurePosixPath(name if found else "")
     # hidden ones are of the system, and so is __MACOSX; a member's path may not lead out of its archive
     if not found or any(part.startswith((".", "__", "/")) for part in path.parts):
         return None

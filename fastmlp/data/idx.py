@@ -7,7 +7,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -141,16 +141,23 @@ def _open_stored(path: Path) -> Iterator[tuple[Any, int]]:
 
 
 def _find_member(zipped: zipfile.ZipFile, archive: Path, name: str) -> zipfile.ZipInfo:
-    if name not in zipped.namelist():
-        names = ", ".join(zipped.namelist()[:8])
+    members = files_in(zipped)
+    if name not in members:
+        names = ", ".join(list(members)[:8])
         raise FileNotFoundError(f"{archive}: found no member {name}, expected one of: {names}")
-    member = zipped.getinfo(name)
+    member = zipped.getinfo(members[name])
     # other methods expand without bound in one read
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(
             f"{archive}/{name}: found compression {member.compress_type}, expected stored or deflated"
         )
     return member
+
+
+def files_in(zipped: zipfile.ZipFile) -> dict[str, str]:
+    """Give the names of an archive's files as they stand in it, by their paths as they should."""
+    paths = {name.replace("\\", "/"): name for name in zipped.namelist()}  # so some archives have them
+    return {str(PurePosixPath(path)): name for path, name in paths.items() if not path.endswith("/")}
 
 
 def _read_stream(

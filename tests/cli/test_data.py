@@ -61,6 +61,19 @@ def test_what_the_letters_are_known_for_is_told(train, emnist, tmp_path, capsys)
     assert model.image_shape == (5, 6) and model.n_classes == 4
 
 
+def test_a_label_far_from_the_others_is_told(train, tmp_path, capsys):
+    for part, n in ("train", 90), ("t10k", 30):
+        images, labels = make_images(n)
+        labels[7] ^= 0x40 * (part == "train")
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", images)
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", labels)
+    train(tmp_path / "run", "--epochs", "1", data=tmp_path)
+    assert capsys.readouterr().err.startswith(
+        "fastmlp: note: 62 of 66 classes have no images; the largest label, 65, is that of image 7 of those to "
+        f"train on in {tmp_path}: is that a mistake?\n"
+    )
+
+
 def test_a_set_has_to_be_named(train, emnist, tmp_path, error_line):
     assert train(tmp_path / "run", data=emnist) == 1
     sets = "'gzip/emnist-digits', 'gzip/emnist-letters'"

@@ -171,17 +171,29 @@ def test_refuses_an_archive_of_other_things(tmp_path):
     (tmp_path / "data" / "emnist-digits.csv").write_text("")
     archive = pack(tmp_path / "data", tmp_path / "emnist.zip")
     for source in archive, tmp_path / "data":
-        with pytest.raises(
-            FileNotFoundError, match=f"{source}: found emnist-digits.csv, expected four files"
-        ):
+        with pytest.raises(FileNotFoundError, match=f"{source}: found no IDX files, expected four"):
             data.load_idx_dataset(source)
     for bad in archive / "none", tmp_path / "processed":
         bad.mkdir() if bad.parent == tmp_path else None
-        with pytest.raises(FileNotFoundError, match=f"{bad}: found nothing, expected four files"):
+        with pytest.raises(FileNotFoundError, match=f"{bad}: found no IDX files, expected four"):
             data.load_idx_dataset(bad)
     archive.write_bytes(archive.read_bytes()[:-9])
     with pytest.raises(ValueError, match=f"{archive}: found a file, expected .*File is not a zip"):
         data.load_idx_dataset(archive)
+
+
+@pytest.mark.parametrize("written", ["./data/{}", ".\\data\\{}", "data//{}"])
+def test_archives_that_write_paths_in_their_own_way(tmp_path, written):
+    (tmp_path / "data").mkdir()
+    arrays = write_set(tmp_path / "data")
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as zipped:
+        for path in (tmp_path / "data").iterdir():
+            info = zipfile.ZipInfo("x")
+            info.filename = written.format(path.name)  # which it would mend
+            zipped.writestr(info, path.read_bytes())
+    check(data.load_idx_dataset(tmp_path / "data.zip", flatten=False), arrays)
+    got = data.read_idx(tmp_path / "data.zip" / "data" / "train-images-idx3-ubyte")
+    np.testing.assert_array_equal(got, arrays["train-images"])
 
 
 def test_a_member_does_not_lead_out_of_its_archive(tmp_path):
@@ -192,7 +204,7 @@ def test_a_member_does_not_lead_out_of_its_archive(tmp_path):
         with zipfile.ZipFile(archive, "w") as zipped:
             for path in (tmp_path / "secret").iterdir():
                 zipped.writestr(f"{parent}/{path.name}", "")
-        with pytest.raises(FileNotFoundError, match="expected four files"):
+        with pytest.raises(FileNotFoundError, match="found no IDX files"):
             data.load_idx_dataset(archive)
 
 
