@@ -69,8 +69,8 @@ def test_a_label_far_from_the_others_is_told(train, tmp_path, capsys):
         write_idx(tmp_path / f"{part}-labels-idx1-ubyte", labels)
     train(tmp_path / "run", "--epochs", "1", data=tmp_path)
     assert capsys.readouterr().err.startswith(
-        "fastmlp: note: 62 of 66 classes have no images; the largest label, 65, is that of image 7 of those to "
-        f"train on in {tmp_path}: is that a mistake?\n"
+        "fastmlp: note: 62 of 66 classes have no images; the largest label, 65, is that of image 7 of "
+        f"those to train on in {tmp_path}: is that a mistake?\n"
     )
 
 
