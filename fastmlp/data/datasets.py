@@ -109,7 +109,7 @@ def find_dataset(folder: PathLike, name: str | None = None) -> list[Path]:
     whole = {label: of for label, of in near.items() if len({file.slot for file in of}) == len(_SLOTS)}
     if len(whole) > 1:
         raise ValueError(f"{source}: found the sets {_quoted(whole)}; {_say_which(whole)}")
-    label, chosen = max((whole or near).items(), key=lambda item: len({file.slot for file in item[1]}))
+    label, chosen = max(near.items(), key=lambda item: len({file.slot for file in item[1]}))
     return [source / _in_slot(source, label, chosen, slot) for slot in range(len(_SLOTS))]
 
 

@@ -144,6 +144,16 @@ def test_files_up_to_two_folders_down(tmp_path, inside, zipped):
     check(data.load_idx_dataset(source / inside, flatten=False), arrays)
 
 
+def test_files_three_folders_down_are_not_looked_for(tmp_path):
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    write_set(tmp_path / "a" / "b" / "c")
+    with pytest.raises(
+        FileNotFoundError, match=f"{tmp_path}: found no IDX files, .* or up to 2 folders down"
+    ):
+        data.load_idx_dataset(tmp_path)
+    assert data.load_idx_dataset(tmp_path / "a")[0].shape == (6, 35)
+
+
 def test_of_a_set_and_an_older_one_below_the_nearest_is_read(tmp_path):
     (tmp_path / "old").mkdir()
     write_set(tmp_path / "old", train_labels=np.zeros(6, np.uint8), test_labels=np.zeros(4, np.uint8))

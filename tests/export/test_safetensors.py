@@ -209,7 +209,7 @@ def test_foreign_files_are_refused(tmp_path, content):
 )  # fmt: skip
 def test_every_value_of_the_configuration_is_checked(tmp_path, key, value):
     write_raw(tmp_path / "m", {"format": 1, **CONFIG, key: value})
-    refused(tmp_path / "m", key)
+    refused(tmp_path / "m", "activation" if key == "activations" else key)  # as the argument is called
 
 
 @pytest.mark.parametrize("metadata", [{}, {"other": "1"}, {"fastmlp": "no JSON"}, {"fastmlp": "[" * 100_000}])
