@@ -156,7 +156,7 @@ def _check_dropout(dropout: float | Sequence[float]) -> tuple[float, float]:
     given: Any = (0.0, dropout) if np.ndim(dropout) == 0 else tuple(dropout)  # type: ignore[arg-type]
     try:
         rates = tuple(float(rate) for rate in given if not isinstance(rate, bool))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rates = ()
     # so near 1 that nothing would be left
     if len(rates) != 2 or not all(0 <= rate <= 1 - 2**-20 for rate in rates):

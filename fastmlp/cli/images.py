@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import read_idx
+from fastmlp.data import idx
 
 
 def read_images(path: Path, invert: bool = False) -> tuple[NDArray[np.uint8], list[str]]:
@@ -34,9 +34,7 @@ def read_images(path: Path, invert: bool = False) -> tuple[NDArray[np.uint8], li
     if _is_picture(path):
         images, names = _read_picture(path, invert)[None], [str(path)]
     else:
-        images = read_idx(path)
-        if images.ndim != 3:
-            raise ValueError(f"{path}: found an IDX file of labels, expected one of images")
+        images = idx.read_images(path)
         names = [f"{path}[{i}]" for i in range(len(images))]
     return (255 - images if invert else images), names
 
