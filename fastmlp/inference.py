@@ -35,7 +35,7 @@ class Inference(Scaled):
         inputs = checks.check_samples(X, self.n_in, self._scale, self._ops)
         logits = np.empty((len(inputs), self.n_out), self.dtype)
         if len(inputs):
-            self._infer(inputs, logits)
+            self._turns.read(lambda: self._infer(inputs, logits))
         return logits
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

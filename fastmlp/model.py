@@ -128,7 +128,7 @@ class MLP(Inference):
         given = checks.check_batch(X, y, sample_weight, self._config, self._scale, self._ops)
         inputs, labels, weights = given
         batch = len(inputs)
-        with self._alone():
+        with self._turns:
             self._forward_rows = self._gradient_rows = 0
             self._arena.reserve(batch)
             self._arena.load(inputs, self._scale)
@@ -165,7 +165,7 @@ class MLP(Inference):
         RuntimeError
             There was no forward pass since the model was made or since the last backward pass.
         """
-        with self._alone():
+        with self._turns:
             if not self._forward_rows:
                 raise RuntimeError("backward follows a forward pass: call forward(X, y) first")
             layers, gradients = self._arena.layers(self._forward_rows), self._arena.gradients()
@@ -202,7 +202,7 @@ class MLP(Inference):
         if not isinstance(optimizer, Optimizer):
             optimizer = SGD(float(checks.check_rates(optimizer, 1, 0.0, self.dtype)[0, 0]))
         checks.check_optimizer(optimizer, len(self.sizes) - 1, None, self.dtype)
-        with self._alone():
+        with self._turns:
             if not self._gradient_rows:
                 raise RuntimeError("step follows a backward pass: call backward() first")
             if not self._total_weight:
@@ -268,7 +268,7 @@ class MLP(Inference):
             checks.check_losses(squares, len(losses), order, "squares")
         checks.check_optimizer(optimizer, len(self.sizes) - 1, ema, self.dtype)
         rates = checks.check_rates(rates, len(losses), getattr(optimizer, "momentum", 0.0), self.dtype)
-        with self._alone():
+        with self._turns:
             self._forward_rows = self._gradient_rows = 0
             self._arena.reserve(batch_size)
             self._kept.begin(family_of(optimizer), ema is not None)

@@ -40,7 +40,7 @@ class Scaled(Weighted):
             The center is so far from 0 that digits are lost.
         """
         if self.center == "mean":
-            with self._alone():
+            with self._turns:
                 self._take_mean(loader)
         farthest = float(np.abs(self._shift).max(initial=0.0))
         if farthest > FAR:

@@ -1,6 +1,5 @@
 """What a model has learnt: its weights, and what training keeps beside them, one call at a time."""
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from .config import Config, Configured
 from .ops import Operations, check_ops
 from .parameters import Arena
 from .steps import Kept
+from .turns import Turns
 
 
 class Weighted(Configured):
@@ -22,16 +22,10 @@ class Weighted(Configured):
         of_layers = config.activations, config.output, config.dropout
         self._arena = Arena(self._ops, config.sizes, config.dtype, *of_layers, config.center is not None)
         self._kept = Kept(self._arena)
-        self._lock = threading.Lock()
+        self._turns = Turns()
         self._forward_rows = 0  # rows of the forward pass that backward may follow; 0: none
         self._gradient_rows = 0  # rows that the gradients for a step are of
         self._total_weight = 0.0  # of these rows
-
-    def _alone(self) -> threading.Lock:
-        """Give the lock of a training call; a second call is an error, not a wait."""
-        if self._lock.locked():
-            raise RuntimeError("this model is being trained by another call; train a copy, or wait for it")
-        return self._lock
 
     @property
     def _parameters(self) -> NDArray[Any]:
@@ -43,11 +37,11 @@ class Weighted(Configured):
 
         Where training keeps an average of the weights, it is the average.
         """
-        return self._arena.read(self._parameters)
+        return self._turns.read(lambda: self._arena.read(self._parameters))
 
     def raw_weights(self) -> list[NDArray[Any]]:
         """Copy the parameters that training goes on from, in the order of `get_weights`."""
-        return self._arena.read(self._arena.block)
+        return self._turns.read(lambda: self._arena.read(self._arena.block))
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Take over parameters in the order of `get_weights`; they are copied, and an average is dropped.
@@ -58,7 +52,7 @@ class Weighted(Configured):
             Their number, a shape or a value does not fit; then the model is as before.
         """
         checked = checks.check_weights(weights, self._arena.shapes, self.dtype)
-        with self._alone():
+        with self._turns:
             self._forward_rows = self._gradient_rows = 0
             self._kept.begin(self._kept.family, False)
             self._arena.write(checked)
@@ -73,7 +67,7 @@ class Weighted(Configured):
             weights, such a list of what training goes on from; all_steps and dropout_seed, whole numbers
             by which dropout draws
         """
-        return {**self._kept.read(), "weights": self.raw_weights()}
+        return self._turns.read(lambda: {**self._kept.read(), "weights": self._arena.read(self._arena.block)})
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over what `get_state` gave: training goes on to the same bits.
@@ -85,11 +79,11 @@ class Weighted(Configured):
         """
         checked = checks.check_state(state, self._arena.shapes, self.dtype, self._kept.ROWS)
         self.set_weights(checked["weights"])
-        with self._alone():
+        with self._turns:
             self._kept.write(checked)
 
     def reset_optimizer(self) -> None:
         """Forget what the optimizer has accumulated; an average of the weights stays."""
-        with self._alone():
+        with self._turns:
             nothing: dict[str, Any] = {"optimizer": None, "steps": 0, "state": []}
             self._kept.write(self._kept.read() | nothing)

@@ -1,0 +1,113 @@
+"""Turns with a model: what is read while another thread trains is never half of a step."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fastmlp import MLP, DataLoader, train_epoch
+from fastmlp.turns import Turns
+
+READERS = {
+    "get_weights": lambda model: model.get_weights(),
+    "state": lambda model: model.get_state()["weights"],
+    "logits": lambda model: [model.logits(np.eye(20))],
+    "pickle": lambda model: model.__getstate__()["state"]["weights"],
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("by", ["epochs", "weights"])
+def test_snapshots_are_those_between_two_calls(reader, by):
+    model = MLP((20, 300, 300, 10), seed=0)
+    loader = DataLoader(np.random.default_rng(0).random((512, 20)), np.arange(512) % 10, 64)
+    first = model.get_weights()
+    train_epoch(model, loader, lr=0.5)
+    second = model.get_weights()
+    allowed = {}
+    for weights in (first, second):
+        model.set_weights(weights)
+        allowed[digest(reader(model))] = weights
+    assert len(allowed) == 2
+    ended, seen = threading.Event(), []
+
+    def train():
+        for _ in range(60):
+            model.set_weights(first)
+            if by == "epochs":
+                train_epoch(model, loader, lr=0.5)
+            else:
+                model.set_weights(second)
+        ended.set()
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    while not ended.is_set():
+        seen.append(digest(reader(model)))
+    thread.join()
+    assert len(seen) > 10 and set(seen) <= {*allowed}
+
+
+def digest(arrays):
+    return b"".join(array.tobytes() for array in arrays)
+
+
+def test_one_call_trains_at_a_time():
+    turns = Turns()
+    with (
+        turns,
+        pytest.raises(RuntimeError, match="being trained by another call; train a copy, or wait"),
+        turns,
+    ):
+        pass
+    with turns:
+        pass
+    assert turns.read(lambda: 7) == 7
+
+
+def test_a_reader_waits_for_a_call_and_reads_again_after_one():
+    turns, value, looks = Turns(), [0], []
+
+    def train():
+        with turns:
+            value[0] = 1
+            time.sleep(0.05)
+            value[0] = 2
+
+    def get():
+        looks.append(value[0])
+        if len(looks) == 1:  # a call begins and ends while this one reads
+            with turns:
+                pass
+        return value[0]
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    while not value[0]:
+        pass
+    assert turns.read(get) == 2 and looks == [2, 2]
+    thread.join()
+
+
+def test_an_interrupt_of_the_beginning_leaves_nobody_in():
+    class Interrupting(dict):
+        def setdefault(self, key, value):
+            super().setdefault(key, value)
+            raise KeyboardInterrupt
+
+    turns = Turns()
+    turns._trainers = Interrupting()
+    with pytest.raises(KeyboardInterrupt), turns:
+        pass
+    assert not turns._trainers
+
+
+def test_readers_do_not_wait_for_each_other():
+    turns, both = Turns(), threading.Barrier(2, timeout=20)
+    threads = [threading.Thread(target=turns.read, args=(both.wait,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not both.broken
