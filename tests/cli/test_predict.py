@@ -1,6 +1,7 @@
 """`fastmlp predict`: what it prints of pictures and IDX files."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,3 +80,39 @@ def test_it_says_what_other_outputs_stand_for(tmp_path, capsys, output, biases, 
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(picture)
     assert main(["predict", str(path), str(picture)]) == 0
     assert capsys.readouterr().out == f"{picture}: {answer}\n"
+
+
+def test_the_other_images_of_a_folder_are_answered(model_path, test_images, tmp_path, capsys):
+    names = ["a.png", "b.png", "c.txt", "d.png", "e", "\udce9.png"]  # the last one is no text
+    paths = [str(tmp_path / name) for name in names]
+    for path, image in zip(paths, test_images[0], strict=False):
+        Image.fromarray(image).save(path, format="PNG")
+    Path(paths[1]).write_bytes(Path(paths[1]).read_bytes()[:40])
+    Path(paths[2]).write_text("Thumbs")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(paths[3])
+    Path(paths[4]).unlink()
+    assert main(["predict", str(model_path), *paths]) == 1
+    out, err = capsys.readouterr()
+    answers, errors = out.splitlines(), err.splitlines()
+    assert len(answers) == 2 and answers[0].startswith(f"{paths[0]}: class")
+    assert answers[1].startswith(f"{tmp_path}/\\udce9.png: class")
+    assert len(errors) == 4
+    for error, path in zip(errors, paths[1:5], strict=True):
+        assert error.startswith(f"fastmlp: error: {path}: found")
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("light", [False, True])
+@pytest.mark.parametrize("invert", [False, True])
+def test_a_border_of_the_other_kind_is_told_of(model_path, test_images, tmp_path, capsys, n, light, invert):
+    paths = [tmp_path / f"{i}.png" for i in range(n)]
+    for path, image in zip(paths, test_images[0][2::3], strict=False):  # a bright corner each
+        Image.fromarray(255 - image if light else image).save(path)
+    assert main(["predict", str(model_path), *map(str, paths), *(["--invert"] if invert else [])]) == 0
+    out, err = capsys.readouterr()
+    more = f" and {n - 1} more" if n > 1 else ""
+    remedy = "border is light, as of dark on light; if that is so, add --invert"
+    if invert:
+        remedy = "border is dark, as of light on dark; if that is so, leave --invert out"
+    assert err == ("" if light == invert else f"fastmlp: note: {paths[0]}{more}: the {remedy}\n")
+    assert len(out.splitlines()) == n
