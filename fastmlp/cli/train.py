@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -182,17 +180,10 @@ def _describe(args: argparse.Namespace, data: _Data, model: MLP, folder: Path) -
 
 def _load_kernels(tiny: MLP, data: _Data, args: argparse.Namespace) -> None:
     # a tiny model makes Numba load or compile what the run needs, outside the epochs' times
-    text = "Compiling the kernels for this machine, which later runs are spared ..."
-    note = threading.Timer(2.0, say, [text, sys.stderr])
-    note.daemon = True
-    note.start()
-    try:
-        X, y = np.zeros_like(data.X[:1]), data.y[:1]  # zeros, so that masks of them are made too
-        options = {"label_smoothing": args.label_smoothing, "ema": args.ema}
-        train_epoch(tiny, X, y, lr=1e-6, batch_size=1, shuffle=False, **options)
-        tiny.loss(X, y)  # predicts too
-    finally:
-        note.cancel()
+    X, y = np.zeros_like(data.X[:1]), data.y[:1]  # zeros, so that masks of them are made too
+    options = {"label_smoothing": args.label_smoothing, "ema": args.ema}
+    train_epoch(tiny, X, y, lr=1e-6, batch_size=1, shuffle=False, **options)
+    tiny.loss(X, y)  # predicts too
 
 
 def _fit(args: argparse.Namespace, data: _Data, model: MLP, loader: DataLoader, clock: Clock) -> History:
