@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.model import MLP
+from fastmlp.start import in_one_line
 
 from .arguments import MODEL, add_command
 from .console import complain, note
@@ -47,7 +48,8 @@ def predict(args: argparse.Namespace) -> int:
             _check_sides(path, images, model)
             answers = list(_answers(model, images.reshape(len(images), -1)))
         except (ValueError, OSError, FloatingPointError) as error:
-            complain(error)
+            said = in_one_line(error)
+            complain(error if said.startswith(str(path)) else ValueError(f"{path}: {said}"))
             failed = True
             continue
         odd += [name for name, light in zip(names, _have_light_borders(images), strict=True) if light]
@@ -63,10 +65,14 @@ def predict(args: argparse.Namespace) -> int:
 
 
 def _check_sides(path: Path, images: NDArray[np.uint8], model: MLP) -> None:
-    shape = model.image_shape or images.shape[1:]
-    if images.shape[1:] != shape:
-        found, expected = (" x ".join(map(str, sides)) for sides in (images.shape[1:], shape))
-        raise ValueError(f"{path}: found an image of {found} pixels (height x width), expected {expected}")
+    height, width = images.shape[1:]
+    expected = (
+        f"{model.n_in} in all" if model.image_shape is None else " x ".join(map(str, model.image_shape))
+    )
+    if height * width != model.n_in or (height, width) != (model.image_shape or (height, width)):
+        raise ValueError(
+            f"{path}: found an image of {height} x {width} pixels (height x width), expected {expected}"
+        )
 
 
 def _have_light_borders(images: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -60,6 +60,19 @@ def test_it_names_the_image_that_does_not_fit(model_path, tmp_path, error_line):
         assert str(path) in error and reason in error
 
 
+def test_it_names_the_image_of_which_a_model_can_say_nothing(tmp_path, error_line):
+    path, picture = tmp_path / "model.safetensors", tmp_path / "x.png"
+    Image.fromarray(np.full((2, 2), 255, np.uint8)).save(picture)
+    MLP([5, 2], seed=0).save(path)
+    assert main(["predict", str(path), str(picture)]) == 1
+    assert f"{picture}: found an image of 2 x 2 pixels (height x width), expected 5 in all" in error_line()
+    model = MLP([4, 2], seed=0)
+    model.set_weights([np.full((4, 2), 3e38), np.zeros(2)])
+    model.save(path)
+    assert main(["predict", str(path), str(picture)]) == 1
+    assert f"error: {picture}: the logits of row 0 of X are not finite" in error_line()
+
+
 @pytest.mark.parametrize(
     ("output", "biases", "names", "answer"),
     [
