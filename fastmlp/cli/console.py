@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
@@ -79,6 +80,7 @@ class Interrupts:
         self._is_main = threading.current_thread() is threading.main_thread()  # others hear no signals
         if self._is_main:
             self._before = signal.signal(signal.SIGINT, self._hear)
+            self._hook, sys.unraisablehook = sys.unraisablehook, self._dropped
         return self
 
     def _hear(self, number: int, frame: Any) -> None:
@@ -88,10 +90,19 @@ class Interrupts:
             raise KeyboardInterrupt
         self._waits = True
 
+    def _dropped(self, dropped: Any) -> None:
+        """Interrupt again where Python had to drop it, as in the callbacks of a compiler."""
+        if dropped.exc_type is not KeyboardInterrupt:
+            self._hook(dropped)
+            return
+        self.may_cut = True
+        threading.Timer(0.01, _thread.interrupt_main).start()  # by then the callback has returned
+
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if self._is_main:
             # a program that was interrupted is about to end, and is left alone
             ends = self._came and IS_COMMAND
+            sys.unraisablehook = self._hook
             signal.signal(signal.SIGINT, signal.SIG_IGN if ends else self._before)
         if self._waits and kind is None:
             raise KeyboardInterrupt

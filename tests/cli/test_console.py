@@ -1,9 +1,12 @@
 """The clock of a run, and what is said while it goes."""
 
+import ctypes
 import os
 import re
 import signal
+import sys
 import threading
+import time
 
 import pytest
 
@@ -21,8 +24,6 @@ def test_a_clock_adds_up_its_parts_in_the_order_of_their_beginning():
 
 
 def test_lines_go_where_they_are_sent(capsys):
-    import sys
-
     say("out")
     say(1, sys.stderr)
     assert capsys.readouterr() == ("out\n", "1\n")
@@ -49,6 +50,16 @@ def test_the_first_ctrl_c_cuts_and_others_wait():
         press()
         done.append("drawn")
     assert done == ["saved", "drawn"]
+
+
+def test_a_ctrl_c_that_a_callback_from_c_drops_comes_again():
+    shown = sys.unraisablehook
+    callback = ctypes.CFUNCTYPE(None)(press)
+    with Interrupts(may_cut=True), pytest.raises(KeyboardInterrupt):
+        callback()
+        for _ in range(1000):
+            time.sleep(0.01)
+    assert sys.unraisablehook is shown
 
 
 def test_an_error_is_not_hidden_by_a_ctrl_c_that_waits():
