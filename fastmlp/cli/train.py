@@ -49,8 +49,7 @@ def train(args: argparse.Namespace) -> int:
     clock = Clock()
     with clock.part("reading data"):
         data = _hold_back(_read_data(args.data), args.holdout, args.seed)
-    places_of_run = places(args.out, args.checkpoint, args.resume)
-    with places_of_run as folder, Interrupts(may_cut=True) as interrupts:
+    with places(args.out, args.checkpoint, args.resume) as folder, Interrupts(may_cut=True) as interrupts:
         model, loader = _prepare(args, data, folder, clock)
         try:
             history = _fit(args, data, model, loader, clock)

@@ -180,6 +180,21 @@ def test_failures_are_one_line_and_leave_what_there_is(train, tmp_path, error_li
     assert not records(tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("FASTMLP_NUM_THREADS", "many", "give a whole number from 1 to 1024"),
+        ("FASTMLP_NUM_THREADS", "0", "give a whole number from 1 to 1024"),
+        ("FASTMLP_SKIP_ZEROS", "maybe", "set it to auto, on or off, or unset it"),
+    ],
+)
+def test_bad_switches_are_told_in_one_line(train, tmp_path, monkeypatch, error_line, name, value, remedy):
+    monkeypatch.setenv(name, value)
+    assert train(tmp_path / "run") == 1
+    assert error_line() == f"fastmlp: error: {name} is '{value}'; {remedy}\n"
+    assert not files(tmp_path)
+
+
 def interrupt_after_the_first_epoch(real_fit):
     def fit(*arguments, callbacks=(), **options):
         def interrupt(record):
