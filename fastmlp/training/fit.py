@@ -81,7 +81,8 @@ def fit(
     -------
     History of the epochs that were completed, with those of `resume` or `history` before them. However the
     run ends, the model holds the weights, and what training keeps beside them, of the best epoch with early
-    stopping, and of the last completed one without.
+    stopping, and of the last completed one without. Where an epoch's first batch has no finite loss, the
+    epoch before counts as not completed.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def fit(
                 rates = schedules.rates(optimizer, (epoch - zero) * n, n, (end - zero) * n, epoch)
                 if bar:
                     bar.follow(losses)
-                seconds = _timed_epoch(epoch, model, loader, rates, losses, optimizer, **options)
+                seconds = _timed_epoch(epoch, model, loader, watch, rates, losses, optimizer, **options)
                 loss = total(losses)
                 of_train = evaluate(model, loader.X, loader.y) if score_train or by_score else None
                 of_test = evaluate(model, test.X, test.y) if test else None
@@ -193,11 +194,23 @@ def _is_true(answer: Any) -> bool:
     return answer is True or scalar and bool(answer)
 
 
-def _timed_epoch(epoch: int, model: MLP, loader: DataLoader, *args: Any, **options: Any) -> float:
+def _timed_epoch(
+    epoch: int,
+    model: MLP,
+    loader: DataLoader,
+    watch: Watch,
+    rates: Any,
+    losses: Any,
+    *args: Any,
+    **options: Any,
+) -> float:
     start = time.perf_counter()
+    order = loader.next_order()
     try:
-        model.run_epoch(loader, loader.next_order(), *args, **options)
+        model.run_epoch(loader, order, rates, losses, *args, **options)
     except FloatingPointError as error:
+        if not np.isfinite(losses[0]):  # it was the epoch before that went too far
+            watch.go_back()
         raise FloatingPointError(f"epoch {epoch}, {error}") from None
     return time.perf_counter() - start
 

@@ -57,6 +57,7 @@ class Watch:
         self._best, self._waited = math.inf, 0
         # the record of the last epoch that was looked at; the state to leave; whether it is of that epoch
         self._last: tuple[Record | None, dict[str, Any], bool] = None, model.get_state(), True
+        self._before: tuple[Record | None, dict[str, Any], bool] | None = None  # the same of the one before
 
     def ended(self, record: Record) -> bool:
         """Look at an epoch that has ended; tell whether it is to be the last."""
@@ -68,14 +69,20 @@ class Watch:
             better = value < best
             best = value if better else best
         is_kept = better or not (stopping and stopping.restore_best)
-        # in one assignment, so that Ctrl-C comes before all of it or after
-        self._last = record, self._model.get_state() if is_kept else self._last[1], is_kept
+        # the last one in one assignment, so that Ctrl-C comes before all of it or after
+        last = record, self._model.get_state() if is_kept else self._last[1], is_kept
+        self._before, self._last = self._last, last
         self._best, self._waited = best, waited
         return stopping is not None and waited >= stopping.patience
 
     def has_seen(self, record: Record) -> bool:
         """Tell whether an epoch, the last one or one before it, was looked at to the end."""
         return self._last[0] is record
+
+    def go_back(self) -> None:
+        """Forget the last epoch where it was to leave its weights: they have no finite loss."""
+        if self._before and self._last[2]:
+            self._last, self._before = self._before, None
 
     def state(self) -> dict[str, Any]:
         """Give what another watch goes on from; "kept" is None where it is the model's state."""

@@ -175,3 +175,31 @@ def test_a_rate_that_falls_below_0_leaves_what_came_before():
         fit(model, *make_samples(), epochs=5, lr=lambda epoch: 0.1 - 0.06 * epoch, seed=0)
     fit(twin, *make_samples(), epochs=2, lr=lambda epoch: 0.1 - 0.06 * epoch, seed=0)
     assert len(caught.value.history) == 2 and bits(model) == bits(twin)
+
+
+@pytest.mark.parametrize("stopping", [None, EarlyStopping(restore_best=False), EarlyStopping()], ids=repr)
+@pytest.mark.parametrize("n_good", [0, 1, 2])
+def test_a_step_that_shows_in_the_next_epoch_is_taken_back(ops, n_good, stopping):
+    X, y = make_samples()
+    model, twin = make_small(ops), make_small(ops)
+    rates, options = [0.1] * n_good + [1e30] * 2, {"batch_size": 100, "seed": 0}  # a batch an epoch
+    with pytest.raises(FloatingPointError, match=f"epoch {n_good + 1}, batch 0") as caught:
+        fit(model, X, y, epochs=9, lr=rates.__getitem__, early_stopping=stopping, **options)
+    expected = fit(twin, X, y, epochs=n_good, lr=0.1, **options)
+    history = caught.value.history
+    assert [record.loss for record in history] == [record.loss for record in expected]
+    assert bits(model) == bits(twin)
+    model.predict(X)
+
+
+def test_an_error_of_a_rate_takes_nothing_back():
+    def rate(epoch):
+        if epoch == 2:
+            raise FloatingPointError("mine")
+        return 0.1
+
+    model, twin = make_small(kernels), make_small(kernels)
+    with pytest.raises(FloatingPointError, match="mine") as caught:
+        fit(model, *make_samples(), lr=rate, seed=0)
+    fit(twin, *make_samples(), epochs=2, lr=0.1, seed=0)
+    assert len(caught.value.history) == 2 and bits(model) == bits(twin)
