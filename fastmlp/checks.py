@@ -156,7 +156,7 @@ def _check_dropout(dropout: float | Sequence[float]) -> tuple[float, float]:
     given: Any = (0.0, dropout) if np.ndim(dropout) == 0 else tuple(dropout)  # type: ignore[arg-type]
     try:
         rates = tuple(float(rate) for rate in given if not isinstance(rate, bool))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rates = ()
     # so near 1 that nothing would be left
     if len(rates) != 2 or not all(0 <= rate <= 1 - 2**-20 for rate in rates):
@@ -224,7 +224,7 @@ def check_loader(loader: DataLoader, config: Config, scale: Any, ops: Operations
     """Compare what a loader knows of its data set, or finds out now, with what a model takes."""
     if not isinstance(loader, DataLoader):
         raise ValueError(f"loader is of type {type(loader).__name__}, expected a DataLoader")
-    facts, _ = loader.prepare(ops)
+    facts = loader.prepare(ops).facts
     _check_width(facts.n_features, config.sizes[0])
     _check_values(facts.finite, facts.largest, scale)
     loader.labels_for(config.output, config.sizes[-1])

@@ -280,10 +280,10 @@ class MLP(Inference):
                 loader.labels_for(self.output, self.n_out),
                 _NONE if weights is None else weights,
             )
-            X, scale, masks = self._epoch_inputs(loader)
+            X, read, values = self._epoch_inputs(loader)
             data, stop = (X, labels, of_rows, order, batch_size), np.zeros(1, np.int64)
             done = self._ops.train_epoch(
-                memory, table, kept.rows, *data, *numbers, scale, self._shift, masks, stop, losses, squares
+                memory, table, kept.rows, *data, *numbers, *read, stop, losses, squares, values
             )
             taken = steps_in(order, batch_size, weights, done)
             kept.steps, kept.all_steps = kept.steps + taken, kept.all_steps + taken

@@ -39,6 +39,11 @@ class Operations(Protocol):
     def zero_masks(self, x: _Array, masks: NDArray[np.uint64]) -> None:
         """Mark what is not 0."""
 
+    def byte_codes(
+        self, x: _Array, masks: NDArray[np.uint64], codes: NDArray[np.uint8], values: _Array
+    ) -> bool:
+        """Mark it, and give x as bytes if it has few values."""
+
     def linear_forward(self, x: _Array, w: _Array, b: _Array, y: _Array) -> None:
         """y = x @ w + b."""
 
@@ -178,6 +183,7 @@ class Operations(Protocol):
         stop: NDArray[np.int64],
         losses: NDArray[np.float64],
         squares: NDArray[np.float64] | None = None,
+        values: _Array | None = None,
     ) -> int:
         """Train on every batch of an epoch, or of several; return the batches completed."""
 

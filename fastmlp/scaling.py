@@ -78,13 +78,20 @@ class Scaled(Weighted):
             first.x[...] += self._shift
         return first
 
-    def _epoch_inputs(self, loader: DataLoader) -> tuple[NDArray[Any], Any, NDArray[np.uint64]]:
-        """Give what an epoch reads: X, the scale that is left to do, and masks where zeros stay zeros."""
-        X, scale, masks = loader.X, self._scale, loader.masks
-        dense = self._shift.size > 0 and not self._is_split
+    def _epoch_inputs(
+        self, loader: DataLoader
+    ) -> tuple[NDArray[Any], tuple[Any, NDArray[Any], NDArray[np.uint64]], NDArray[Any] | None]:
+        """Give what an epoch reads: X; the scale left to do, the shift, and masks where zeros stay zeros.
+
+        Last what the bytes of X stand for, where they are no numbers.
+        """
+        X, scale, prepared, values = loader.X, self._scale, loader.prepare(self._ops), None
+        masks, dense = prepared.masks, self._shift.size > 0 and not self._is_split
         if scale.ndim or (dense and X.dtype == np.uint8):
             X, scale = loader.scaled(scale), self.dtype.type(1)
-        return X, scale, masks[:0, :0] if dense else masks
+        elif prepared.coded is not None and not dense:
+            X, values = prepared.coded[0], prepared.coded[1].astype(self.dtype) * scale
+        return X, (scale, self._shift, masks[:0, :0] if dense else masks), values
 
     def _infer(self, X: NDArray[Any], logits: NDArray[Any]) -> None:
         """Write the logits of inputs that have been checked."""

@@ -18,11 +18,12 @@ from .linear import (
 )
 from .losses import logistic_cross_entropy, poisson_deviance, softmax_cross_entropy, squared_error
 from .optimizers import adam_step, ema_step, momentum_step, sgd_step
-from .scan import scan, zero_masks
+from .scan import byte_codes, scan, zero_masks
 
 __all__ = [
     "adam_step",
     "add_outer",
+    "byte_codes",
     "dropout",
     "ema_step",
     "infer",

@@ -26,7 +26,7 @@ from .core.matrix import Matrix, Transposed, cast, moved, offset, row_of, submat
 from .core.simd import convert, lanes, stack_of, two_vectors
 from .core.sparsity import BLOCK, FEATURES, SAMPLES, WORD, index_features, index_samples
 from .core.threads import barrier, thread_range
-from .core.tile import INDEXED_WIDE, WIDE, indexed_product_step, product_step
+from .core.tile import INDEXED_WIDE, WIDE, indexed_product_step, panel_width, product_step
 from .dropout import draw_at, draw_of, drop_inputs, drop_rows
 from .linear import add_outer_rows, forward_rows, indexed_forward_rows, input_gradient, sum_columns
 from .losses import loss_rows
@@ -41,7 +41,8 @@ from .optimizers import (
     update_rows,
 )
 
-_wide_zeros = stack_of(INDEXED_WIDE)
+_STEP_WIDE = INDEXED_WIDE["step"]
+_wide_zeros = stack_of(_STEP_WIDE)
 
 
 class Batch(NamedTuple):
@@ -353,28 +354,28 @@ def _indexed_step(batch, step, own_room, column, columns, thread, n_threads):
     group, part, parts = memory.column_group(layer, thread, n_threads)
     x, own = _gathered_columns(batch, group), _group_memory(batch, group)
     zero = convert(0.0, batch.arena[0])
-    zeros, panel = Matrix(_wide_zeros(zero), 0, 0), INDEXED_WIDE * lanes(batch.arena)
+    zeros, here, end = Matrix(_wide_zeros(zero), 0, 0), column, column + columns
     update, (room, rest) = layer_update(step, 0, 0, zero), own_room
     plain = is_plain(update) and not rest.is_there
     # panels outside, so that a panel of dy stays in the L1 cache
-    for here in range(column, column + columns, panel):
+    while here < end:
+        panel = panel_width(batch.arena, end - here, _STEP_WIDE)
         dy = submatrix(memory.output_gradients(batch.arena, layer), 0, here)
         # words are dealt in turn, since features in the middle of an image are live more often
         for word in range(part, n_words, parts):
             first = word * WORD
             indices = submatrix(memory.sample_indices(own, layer), first // FEATURES, 0)
             w = layer_weights(batch, step, 0, first, here)
-            n_rows, n_columns = min(WORD, layer.n_in - first), min(panel, column + columns - here)
+            n_rows = min(WORD, layer.n_in - first)
             target, scalar = w.w, update.rate
             if not plain:
-                expect_rows(update, w, n_rows, n_columns)
-                target, scalar = cleared(Matrix(room, panel, 1), n_rows, n_columns), convert(-1.0, zero)
-            indexed_product_step(
-                submatrix(x, first, 0), dy, target, n_rows, n_columns, indices, zeros, scalar
-            )
+                expect_rows(update, w, n_rows, panel)
+                target, scalar = cleared(Matrix(room, panel, 1), n_rows, panel), convert(-1.0, zero)
+            indexed_product_step(submatrix(x, first, 0), dy, target, n_rows, panel, indices, zeros, scalar)
             if not plain:
                 rest_here = _part_of(rest, first, here - column)
-                _update_block(update, w, target, rest_here, n_rows, n_columns)
+                _update_block(update, w, target, rest_here, n_rows, panel)
+        here += panel
 
 
 @kernel

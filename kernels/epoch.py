@@ -7,6 +7,7 @@ from .core import machine, threads
 from .core.gather import Scaling, byte_values, fill_values
 from .core.jit import entry, kernel
 from .core.matrix import address, cast, offset
+from .core.memory import sharing_units
 from .dropout import draw_of, step_key
 from .losses import mean_loss, split_labels, targets_of
 from .optimizers import Step
@@ -14,7 +15,7 @@ from .optimizers import Step
 # Stalls after which an epoch on the default number of threads goes on as one: others want its processors.
 STALLS_TO_GO_ON_ALONE = 3
 
-_NO_SQUARES = np.empty(0)
+_NONE = np.empty(0)
 
 
 def train_epoch(
@@ -35,6 +36,7 @@ def train_epoch(
     stop,
     losses,
     squares=None,
+    values=None,
 ):
     """Train on every batch of an epoch, or of several: gather, forward, loss, backward, step.
 
@@ -72,6 +74,8 @@ def train_epoch(
                                           weights sum to 0, and then nothing else changes
     squares : output                      float64 (n_batches,): sum of squares of all weights before each
                                           batch's step; None where nobody asks
+    values : (256,)                       what each byte of x stands for, in the arena's dtype; None for its
+                                          number times scale
 
     Returns
     -------
@@ -81,10 +85,11 @@ def train_epoch(
     Twin: `fastmlp.reference.train_epoch`.
     """
     elastic = machine.explicit_threads() is None
-    n_threads = threads.epoch_thread_count(batch_size * int(table[0]["x"]))
-    orders, squares = np.atleast_2d(order), _NO_SQUARES if squares is None else squares
+    n_threads = threads.epoch_thread_count(batch_size * int(table[0]["x"]), sharing_units(table, batch_size))
+    orders, squares = np.atleast_2d(order), _NONE if squares is None else squares
+    values = arena[:0] if values is None else values
     data = x, *split_labels(labels), weights, orders, batch_size
-    numbers = settings, rates, factors, scale, shift
+    numbers = settings, rates, factors, scale, values, shift
     args = arena, table, state, *data, *numbers, masks, stop, losses, squares, elastic
     return threads.parallel_epoch(_train_epoch, n_threads, stop, *args)
 
@@ -104,6 +109,7 @@ def _train_epoch(
     rates,
     factors,
     scale,
+    values,
     shift,
     masks,
     stop,
@@ -116,12 +122,12 @@ def _train_epoch(
 ):
     memory = address(arena, 0, 0)
     row_losses = cast(offset(memory, table[0].losses), np.float64)
-    values = byte_values(scale)
     first, second, average = _kept_rows(arena, state, settings)
+    of_bytes = byte_values(scale)
     # bytes that dropout keeps stand for more
-    fill_values(values, scale, draw_of(0, 0, table[0].drop, scale).factor)
+    fill_values(of_bytes, values, scale, draw_of(0, 0, table[0].drop, scale).factor)
     shifted, dropped = shift.size > 0, table[0].drop > 0
-    scaling = Scaling(scale, values, address(shift, 0, 0), shifted and not dropped, shifted and dropped)
+    scaling = Scaling(scale, of_bytes, address(shift, 0, 0), shifted and not dropped, shifted and dropped)
     limit = settings[0].loss_limit
     of_labels = settings[0].smoothing, limit if limit > 0 else np.inf
     began, quickest, taken = threads.cycles(), threads.BROKEN, settings[0].steps

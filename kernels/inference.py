@@ -64,7 +64,7 @@ def _infer(arena, table, x, scale, shift, logits, samples, space, masks, indices
     n_blocks = (masks.shape[1] + BLOCK - 1) // BLOCK
     own_indices = rows_of(indices, thread * ((size + SAMPLES - 1) // SAMPLES))
     values = byte_values(scale)
-    fill_values(values, scale, convert(1.0, scale))
+    fill_values(values, arena[:0], scale, convert(1.0, scale))
     ready = in_place(x, workspaces.pointer, scale, False)
     for begin in range(thread * CHUNK, x.shape[0], n_threads * CHUNK):
         rows = min(CHUNK, x.shape[0] - begin)

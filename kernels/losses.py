@@ -247,10 +247,10 @@ def _exp_row(z, dz, n_classes):
 def _softmax_row(z, top, to, n_classes, targets, sample):
     """Turn what _exp_row wrote to dz into the gradient; returns the loss. `sample` is its row of labels."""
     (dz, share), width, smoothing = to, lanes(z), targets.smoothing
-    total = convert(0.0, z[0])
+    exact = 0.0  # in float64: float32 stands still at 2**24 classes, and keeps nothing of a small loss
     for c in range(n_classes):
-        total += dz[c]
-    log_total = log(np.float64(total)) + top
+        exact += np.float64(dz[c])
+    log_total, total = log(exact), convert(exact, z[0])
     if targets.label_rows.size == 0 and smoothing == 0:
         label = targets.labels[sample]
         likely = (dz[label] / total - convert(1.0, total)) / share
@@ -258,7 +258,7 @@ def _softmax_row(z, top, to, n_classes, targets, sample):
             left = n_classes - c
             store(div(div(load(offset(dz, c), left), splat(total)), splat(share)), offset(dz, c), left)
         dz[label] = likely
-        loss = log_total - np.float64(z[label])
+        loss = log_total + (top - np.float64(z[label]))
         return targets.limit if loss > targets.limit else loss
     losses = eight(0.0)
     for c in range(0, n_classes, EIGHT):
@@ -267,8 +267,8 @@ def _softmax_row(z, top, to, n_classes, targets, sample):
         p = div(load_eight(offset(dz, c), left), eight(total))
         store(div(sub(p, rounded(label, total)), eight(share)), offset(dz, c), left)
         # a class of no weight adds nothing, even where its logit is -inf
-        minus_log_p = sub(eight(log_total), rounded(load_eight(offset(z, c), left), 0.0))
-        loss = where_positive(label, mul(label, minus_log_p))
+        behind = sub(eight(top), rounded(load_eight(offset(z, c), left), 0.0))
+        loss = where_positive(label, mul(label, add(eight(log_total), behind)))
         losses = add(losses, keep_first(loss, left, 0.0))
     return sum_of_lanes(losses)
 

@@ -39,6 +39,11 @@ def step(expected, lr, dw, dw_bound=0.0, dtype=np.float32):
     )
 
 
+def flushed(dtype):
+    """What compiled code may lose of any result: one that is smaller comes out as 0."""
+    return float(np.finfo(dtype).tiny)
+
+
 def softmax(logits, y):
     """Bounds of softmax_cross_entropy in the dtype of `logits`: of batch * dlogits, and of the losses."""
     dtype, n_classes = logits.dtype, logits.shape[1]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fastmlp.kernels.core import machine
+from fastmlp.kernels.core import threads as regions
 
 SHARED = [path.stem for path in Path(__file__).parent.glob("*.py") if not path.match("test_*")]
 pytest.register_assert_rewrite(*SHARED)
@@ -24,7 +25,8 @@ def ops(request):
 
 
 @pytest.fixture
-def threads():
-    """Sets the number of threads, until the test is over."""
+def threads(monkeypatch):
+    """Sets the number of threads, also of the smallest kernels, until the test is over."""
+    monkeypatch.setattr(regions, "CALL_WORK", 1)
     yield machine.set_num_threads
     machine.set_num_threads(None)

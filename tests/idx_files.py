@@ -5,10 +5,13 @@ import zipfile
 
 import numpy as np
 
+CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
+
 
 def idx_bytes(array):
     sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
-    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+    code = CODES[array.dtype.str[1:]]
+    return bytes([0, 0, code, array.ndim]) + sizes + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
 def store(folder, form, content, method=zipfile.ZIP_DEFLATED):

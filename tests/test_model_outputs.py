@@ -226,7 +226,9 @@ def test_a_mean_beyond_the_dtype_is_a_divergence_whose_step_is_not_taken():
     assert model.get_weights()[0] == 100
 
 
-@pytest.mark.parametrize("dropout", [1.0, -0.1, True, "half", (0.1, 0.2, 0.3), None, np.nan, (0.5, 1)])
+@pytest.mark.parametrize(
+    "dropout", [1.0, -0.1, True, "half", (0.1, 0.2, 0.3), None, np.nan, (0.5, 1), 10**400]
+)
 def test_rates_of_dropout_are_refused(dropout):
     with pytest.raises(ValueError, match=r"dropout is .*, expected a rate from 0 to below 1, or two"):
         MLP([2, 2], dropout=dropout)

@@ -74,6 +74,7 @@ def cases() -> list[Case]:
         Case(f"infer, {images}", partial(inference.checked_pair, rows=DIGITS), "784-128-10 mnist float32"),
         Case(f"scan, {images}", partial(scan.checked_pair, "scan", rows=DIGITS), f"{n_in} mnist"),
         Case(f"zero_masks, {images}", partial(scan.checked_pair, "zero_masks", rows=DIGITS), f"{n_in} mnist"),
+        Case(f"byte_codes, {images}", partial(scan.checked_pair, "byte_codes", rows=DIGITS), f"{n_in} mnist"),
     ]
 
 

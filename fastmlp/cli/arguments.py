@@ -9,11 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-DATA: dict[str, Any] = {
-    "type": Path,
-    "metavar": "FOLDER",
-    "help": "folder of four IDX files, named as MNIST's are (default: MNIST, which is built in)",
-}
 MODEL: dict[str, Any] = {"type": Path, "metavar": "MODEL", "help": "model file that `fastmlp train` saved"}
 
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import metrics
-from fastmlp.data import load_idx_dataset, load_mnist
 from fastmlp.metrics import METRICS, confusion_matrix
 from fastmlp.model import MLP
 from fastmlp.plotting import plot_confusion, save_figure
 
-from .arguments import DATA, MODEL, add_command
+from .arguments import MODEL, add_command
 from .console import Interrupts, note_boxes
+from .data import add_data, read_data
 
 
 def add(commands: Any) -> None:
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
         "fastmlp evaluate runs/deeper/model.safetensors",
     ).add_argument
     argument("model", **MODEL)
-    argument("--data", **DATA)
+    add_data(argument)
     argument("--out", type=Path, metavar="PNG", help="the picture (default: confusion.png beside the model)")
 
 
@@ -47,7 +47,8 @@ def evaluate(args: argparse.Namespace) -> int:
     numbers = model.output in ("identity", "exp")
     if numbers and args.out:
         args.refuse(f"--out {args.out} goes with models of classes, and {args.model} predicts numbers")
-    _, _, X, y = load_mnist() if args.data is None else load_idx_dataset(args.data)
+    _, _, images, y = read_data(args)
+    X = images.reshape(len(images), -1)
     if numbers:
         print(f"{METRICS[model.output].upper()}: {metrics.evaluate(model, X, y):.3f}")
     else:

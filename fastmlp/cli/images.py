@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import read_idx
+from fastmlp.data import idx
 
 # formats that hold films and pages; others hold a picture in several sizes or layers
 _SEQUENCES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
@@ -39,9 +39,7 @@ def read_images(path: Path, invert: bool = False) -> tuple[NDArray[np.uint8], li
     if _is_picture(path):
         images, names = _read_picture(path, invert)[None], [str(path)]
     else:
-        images = read_idx(path)
-        if images.ndim != 3:
-            raise ValueError(f"{path}: found an IDX file of labels, expected one of images")
+        images = idx.read_images(path)
         names = [f"{path}[{i}]" for i in range(len(images))]
     return (255 - images if invert else images), names
 

@@ -11,11 +11,12 @@ from fastmlp.config import ACTIVATIONS
 from fastmlp.optimizers import SGD, Adam
 from fastmlp.training import EarlyStopping
 
-from .arguments import DATA, fraction, number, positive, rates, scale_factor, share, whole_number
+from .arguments import fraction, number, positive, rates, scale_factor, share, whole_number
+from .data import add_data
 
 # which options make the facts that a checkpoint's run must have in common with the one that resumes it
 _OPTIONS_OF = {
-    "model": "--data or --hidden",
+    "model": "--data (with its options) or --hidden",
     "model.activations": "--activation",
     "model.dropout": "--dropout",
     "model.scale": "--scale",
@@ -31,8 +32,8 @@ _OPTIONS_OF = {
     "ema": "--ema",
     "label_smoothing": "--label-smoothing",
     "early_stopping": "--patience",
-    "data": "--data or --holdout",
-    "validation_data": "--data or --holdout",
+    "data": "--data (with its options) or --holdout",
+    "validation_data": "--data (with its options) or --holdout",
 }
 
 
@@ -47,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_data(argument: Any) -> None:
-    argument("--data", **DATA)
+    add_data(argument)
     argument(
         "--scale",
         type=scale_factor,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.atomic import try_write
 from fastmlp.model import MLP
 from fastmlp.plotting import plot_samples, plot_training_results, save_figure
 from fastmlp.training import History
@@ -44,15 +44,17 @@ def places(out: Path | None, checkpoint: Path | None, resume: bool) -> Iterator[
             _check_checkpoint(checkpoint, out, resume)
             if not checkpoint.parent.exists():
                 made.append(checkpoint.parent)
-            _make_writable(checkpoint.parent)
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            try_write(checkpoint)  # what cannot be written shows now, not after training
         folder = _make_new_folder(Path("runs") / time.strftime("%Y-%m-%d_%H-%M-%S")) if out is None else out
         made.append(folder)
-        _make_writable(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             if not resume and (folder / name).exists():
                 raise ValueError(
                     f"{folder} holds {name} of an earlier run: give another --out, or move it away"
                 )
+            try_write(folder / name)
         yield folder
     except BaseException:
         for path in reversed(made):
@@ -75,17 +77,6 @@ def _check_checkpoint(path: Path, out: Path | None, resume: bool) -> None:
             f"--checkpoint {path} is in the folder of --out, whose model would be hard to tell from it: "
             f"give another folder, or another name such as {path.with_name('checkpoint')}"
         )
-
-
-def _make_writable(folder: Path) -> None:
-    """Make a folder; what cannot be written shows now, not after training."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        error.filename = str(folder)  # not the file's, of which nobody has heard
-        raise
 
 
 def _make_new_folder(path: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import DataLoader, load_idx_dataset, load_mnist
+from fastmlp.data import DataLoader
 from fastmlp.kernels.core import machine
 from fastmlp.metrics import evaluate
 from fastmlp.model import MLP, DigitsClassifier
@@ -19,6 +19,7 @@ from fastmlp.training import History, Record, fit, train_epoch
 
 from .arguments import add_command
 from .console import Clock, Interrupts, say
+from .data import read_data
 from .options import add_options, check_options, describe_options, make_optimizer, make_stopping, remedy_for
 from .recipe import cook_all
 from .results import places, save, save_pictures
@@ -48,7 +49,7 @@ def train(args: argparse.Namespace) -> int:
         return _follow_recipe(args)
     clock = Clock()
     with clock.part("reading data"):
-        data = _hold_back(_read_data(args.data), args.holdout, args.seed)
+        data = _hold_back(_read_data(args), args.holdout, args.seed)
     with places(args.out, args.checkpoint, args.resume) as folder, Interrupts(may_cut=True) as interrupts:
         model, loader = _prepare(args, data, folder, clock)
         try:
@@ -83,7 +84,7 @@ def _finish(
 
 def _follow_recipe(args: argparse.Namespace) -> int:
     """Train by the recipe, and save as any run does."""
-    data = _read_data(None)
+    data = _read_data(args)
     machine.set_num_threads(args.threads)
     with places(args.out, None, False) as folder:
         say(
@@ -122,13 +123,14 @@ class _Data(NamedTuple):
         return self.held_back or (self.X_test, self.y_test)
 
 
-def _read_data(folder: Path | None) -> _Data:
-    if folder is None:
-        X, y, X_test, y_test = load_mnist()
-        return _Data(X, y, X_test, y_test, (28, 28), 10, "MNIST", tuple("0123456789"))
-    X, y, X_test, y_test = load_idx_dataset(folder, flatten=False)
-    X_flat, X_test_flat = X.reshape(len(X), -1), X_test.reshape(len(X_test), -1)
-    return _Data(X_flat, y, X_test_flat, y_test, X.shape[1:], int(y.max()) + 1, str(folder), None)
+def _read_data(args: argparse.Namespace) -> _Data:
+    X, y, X_test, y_test = read_data(args)
+    if args.data is None:
+        called, names, n_classes = "MNIST", tuple("0123456789"), 10
+    else:
+        called, names, n_classes = " ".join([str(args.data), args.set or ""]).strip(), None, int(y.max()) + 1
+    flat = [images.reshape(len(images), -1) for images in (X, X_test)]
+    return _Data(flat[0], y, flat[1], y_test, X.shape[1:], n_classes, called, names)
 
 
 def _hold_back(data: _Data, share: float | None, seed: int) -> _Data:

@@ -1,6 +1,7 @@
 """Data sets: inputs, labels, the loader, and files of the IDX format."""
 
-from .idx import load_idx_dataset, load_mnist_images, load_mnist_labels, read_idx
+from .datasets import load_idx_dataset
+from .idx import load_mnist_images, load_mnist_labels, read_idx
 from .inputs import prepare_inputs
 from .labels import class_weights, labels_for, prepare_labels, prepare_weights, to_one_hot
 from .loader import DataLoader, Facts, Seed, create_batches, epoch_order

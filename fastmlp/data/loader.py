@@ -64,6 +64,16 @@ class Facts:
     max_label: int | None  # of integer labels; None for all else
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What is made of a data set before it is trained on."""
+
+    facts: Facts
+    masks: NDArray[np.uint64]  # of X, or (0, 0)
+    # floats of few values, most of them 0, are read faster as bytes: X is values[codes] of codes and values
+    coded: tuple[NDArray[np.uint8], NDArray[Any]] | None
+
+
 class DataLoader:
     """A data set prepared once for training, and the order in which its samples come.
 
@@ -132,7 +142,7 @@ class DataLoader:
         self._seed, self._is_drawn = _check_seed(seed), seed is None
         self._n_passes = 0
         self._skip_zeros = _asked_to_skip_zeros()
-        self._prepared: tuple[Facts, NDArray[np.uint64]] | None = None
+        self._prepared: Prepared | None = None
         self._protect()
 
     @property
@@ -168,22 +178,23 @@ class DataLoader:
     @property
     def facts(self) -> Facts:
         """What is known of X and y; found by the kernels if nobody has asked before."""
-        return self.prepare(kernels)[0]
+        return self.prepare(kernels).facts
 
     @property
     def masks(self) -> NDArray[np.uint64]:
         """Where X is not 0; made as the facts are."""
-        return self.prepare(kernels)[1].view()
+        return self.prepare(kernels).masks.view()
 
-    def prepare(self, ops: Operations) -> tuple[Facts, NDArray[np.uint64]]:
-        """Give facts and masks, made by these operations unless they have been made before."""
+    def prepare(self, ops: Operations) -> Prepared:
+        """Give facts, masks and codes, made by these operations unless they have been made before."""
         if self._prepared is None:
             ops = check_ops(ops)
             facts = _find_facts(self._X, self._y, ops)
             skip = self._skip_zeros == "on" or self._skip_zeros == "auto" and facts.density < _SKIP_BELOW
-            masks = _make_masks(self._X, ops) if skip else np.empty((0, 0), np.uint64)
-            masks.flags.writeable = False
-            self._prepared = facts, masks
+            masks, coded = _make_masks(self._X, ops) if skip else (np.empty((0, 0), np.uint64), None)
+            for array in (masks, *(coded or ())):
+                array.flags.writeable = False
+            self._prepared = Prepared(facts, masks, coded)
         return self._prepared
 
     def labels_for(self, output: str, n_out: int) -> NDArray[Any]:
@@ -326,7 +337,13 @@ def _find_facts(X: NDArray[Any], y: NDArray[Any], ops: Operations) -> Facts:
     )
 
 
-def _make_masks(X: NDArray[Any], ops: Operations) -> NDArray[np.uint64]:
+def _make_masks(
+    X: NDArray[Any], ops: Operations
+) -> tuple[NDArray[np.uint64], tuple[NDArray[np.uint8], NDArray[Any]] | None]:
+    """Make masks of X; codes and their values too, where it is of floats and has few."""
     masks = np.empty((X.shape[0], -(-X.shape[1] // 64)), np.uint64)
-    ops.zero_masks(X, masks)
-    return masks
+    if X.dtype == np.uint8:
+        ops.zero_masks(X, masks)
+        return masks, None
+    coded = np.zeros(X.shape, np.uint8), np.zeros(256, X.dtype)
+    return masks, coded if ops.byte_codes(X, masks, *coded) else None

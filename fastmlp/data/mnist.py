@@ -29,12 +29,17 @@ _SHA256 = {
 }
 
 
-def load_mnist() -> tuple[NDArray[np.uint8], ...]:
+def load_mnist(verify: bool = False) -> tuple[NDArray[np.uint8], ...]:
     """Load the MNIST data set that is shipped with the package.
 
     The first call unpacks it into the user's cache folder (FASTMLP_CACHE overrides which), and that and later
     calls map those files into memory. Where the folder cannot be written, each call unpacks into memory. The
-    arrays are read-only.
+    arrays are read-only. An unpacked file that is damaged is unpacked again.
+
+    Parameters
+    ----------
+    verify : look for damage in the images too, by the SHA-256 of their files, which takes a fraction of a
+        second; else only their sizes are checked, and the labels
 
     Returns
     -------
@@ -49,11 +54,11 @@ def load_mnist() -> tuple[NDArray[np.uint8], ...]:
         folder = machine.cache_folder() / "mnist"
     except RuntimeError:  # there is no home directory
         return tuple(_view(name, _unpack(name)) for name in _MNIST)
-    return tuple(_open_mnist(name, folder / name) for name in _MNIST)
+    return tuple(_open_mnist(name, folder / name, verify or "labels" in name) for name in _MNIST)
 
 
-def _open_mnist(name: str, path: Path) -> NDArray[np.uint8]:
-    array = _map(name, path)
+def _open_mnist(name: str, path: Path, verify: bool) -> NDArray[np.uint8]:
+    array = _map(name, path, verify)
     if array is not None:
         return array
     content = _unpack(name)
@@ -61,17 +66,19 @@ def _open_mnist(name: str, path: Path) -> NDArray[np.uint8]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with safe_write(path) as temporary:
             content.tofile(temporary)
-    mapped = _map(name, path)
+    mapped = _map(name, path, verify)
     return _view(name, content) if mapped is None else mapped
 
 
-def _map(name: str, path: Path) -> NDArray[np.uint8] | None:
-    """Map an unpacked file; None where there is none of the right size."""
+def _map(name: str, path: Path, verify: bool) -> NDArray[np.uint8] | None:
+    """Map an unpacked file; None where there is none of the right size and, if asked, digest."""
     offset, shape = _MNIST[name]
     try:
         with open(path, "rb") as stream:
             # reading beyond the end of a truncated file's map would kill the process
             if os.fstat(stream.fileno()).st_size != offset + math.prod(shape):
+                return None
+            if verify and hashlib.file_digest(stream, "sha256").hexdigest() != _SHA256[name]:
                 return None
             return np.memmap(stream, np.uint8, "r", offset, shape).view(np.ndarray)
     except OSError:
@@ -81,7 +88,7 @@ def _map(name: str, path: Path) -> NDArray[np.uint8] | None:
 def _unpack(name: str) -> NDArray[np.uint8]:
     """Give all bytes of a shipped file, decompressed and checked."""
     path = _SHIPPED / f"{name}.gz"
-    content, _ = read_whole(path)
+    content, _, _ = read_whole(path)
     digest = hashlib.sha256(content.data).hexdigest()
     if digest != _SHA256[name]:
         raise ValueError(f"{path}: found SHA-256 {digest}, expected {_SHA256[name]}; install fastmlp again")

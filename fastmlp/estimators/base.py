@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.base import BaseEstimator, _fit_context, is_classifier
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -101,12 +102,16 @@ class BaseMLP(CallbackSupportMixin, Interchange, BaseEstimator):
         return sample_weight
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        if type(X) in (np.ndarray, np.memmap) and X.dtype == np.uint8 and X.ndim == 2:
-            # bytes are finite and stay bytes: of them only the shape is looked at
-            _, y = super()._validate_input(np.broadcast_to(np.float64(0), X.shape), y, incremental, reset)
-            return X, y
-        X, y = super()._validate_input(X, y, incremental, reset)
-        return X.astype(self._kind(X.dtype), copy=False), y
+        plain = type(X) in (np.ndarray, np.memmap) and X.ndim == 2
+        of_bytes = plain and X.dtype == np.uint8
+        # bytes are finite and stay bytes: of them only the shape is looked at
+        shown = np.broadcast_to(np.float64(0), X.shape) if of_bytes else X
+        # all threads find what is not finite in a third of the time that scikit-learn takes
+        finite = of_bytes or plain and X.dtype in (np.float32, np.float64) and self.operations.scan(X)[0]
+        known = finite and np.asarray(y).dtype.kind in "biuUS"
+        with config_context(assume_finite=True if known else None):
+            shown, y = super()._validate_input(shown, y, incremental, reset)
+        return X if of_bytes else shown.astype(self._kind(shown.dtype), copy=False), y
 
     def _kind(self, dtype: Any) -> np.dtype[Any]:
         """Dtype of the arithmetic with data of a dtype."""

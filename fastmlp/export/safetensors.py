@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fastmlp.atomic import safe_write
-from fastmlp.config import ACTIVATIONS, DEFAULTS, OUTPUTS, n_classes
-from fastmlp.init import INITS
+from fastmlp.checks import check_config
+from fastmlp.config import DEFAULTS, Config
 
 FORMAT = 1
 _CODES = {"float32": "F32", "float64": "F64"}  # the model's dtypes as safetensors spells them
@@ -126,9 +125,16 @@ def _parse(path: str | os.PathLike, header: Any) -> dict[str, Any]:
     found, expected = f"configuration of {sorted(config)}", f"{sorted(_RULES)}"
     _require(set(_RULES) - set(DEFAULTS) <= set(config) <= set(_RULES), path, found, expected)
     for key, (holds, expected) in _RULES.items():
-        _require(key not in config or holds(config), path, f"{key} {config.get(key)!r}", expected)
+        _require(key not in config or holds(config[key]), path, f"{key} {config.get(key)!r}", expected)
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    return _defaults(given["sizes"]) | given
+    whole = _defaults(given["sizes"]) | given
+    try:
+        check_config(*(whole[name] for name in Config._fields))
+    except ValueError as error:
+        text = str(error)  # of any length where numbers or names are
+        shown = text if len(text) < 400 else f"{text[:180]} … {text[-180:]}"
+        raise ValueError(f"{path}: found what no model is made with: {shown}") from None
+    return whole
 
 
 def _defaults(sizes: Sequence[int]) -> dict[str, Any]:
@@ -139,60 +145,23 @@ def _is_list(values: Any, kind: type) -> bool:
     return isinstance(values, list) and all(type(v) is kind for v in values)
 
 
-def _is_row(config: dict[str, Any], key: str) -> bool:
-    """Whether it is a finite float for each input."""
-    row = config[key]
-    return _is_list(row, float) and len(row) == config["sizes"][0] and all(map(math.isfinite, row))
+def _is_widths(values: Any) -> bool:
+    return _is_list(values, int) and len(values) >= 2 and all(0 < v < 2**31 for v in values)
 
 
-def _is_sides(values: Any) -> bool:
-    return _is_list(values, int) and all(0 < v < 2**31 for v in values)
-
-
-# sizes come first: the rules after it rely on them
-_RULES: dict[str, tuple[Callable[[dict[str, Any]], bool], str]] = {
-    "sizes": (lambda c: _is_sides(c["sizes"]) and len(c["sizes"]) >= 2, "two or more positive widths"),
-    "class": (lambda c: isinstance(c["class"], str), "the name of a class"),
-    "dtype": (lambda c: isinstance(c["dtype"], str) and c["dtype"] in _CODES, "float32 or float64"),
-    "scale": (
-        lambda c: (type(c["scale"]) in (int, float) and math.isfinite(c["scale"])) or _is_row(c, "scale"),
-        "a finite number, or one for each input",
-    ),
-    "center": (
-        lambda c: c["center"] in (None, "mean") or _is_row(c, "center"),
-        "nothing, mean, or a finite number for each input",
-    ),
-    "image_shape": (
-        lambda c: (
-            c["image_shape"] is None
-            or (_is_sides(c["image_shape"]) and math.prod(c["image_shape"]) == c["sizes"][0])
-        ),
-        "nothing, or sides whose product is the first width",
-    ),
-    "output": (lambda c: c["output"] in OUTPUTS, f"one of {', '.join(OUTPUTS)}"),
-    "dropout": (
-        lambda c: _is_list(c["dropout"], float) and len(c["dropout"]) == 2 and 0 <= min(c["dropout"]),
-        "two rates from 0 to below 1",
-    ),
-    "class_names": (
-        lambda c: (
-            c["class_names"] is None
-            or (
-                _is_list(c["class_names"], str)
-                and len(c["class_names"]) == n_classes(c.get("output", "softmax"), c["sizes"][-1])
-            )
-        ),
-        "nothing, or a name for each class",
-    ),
-    "activations": (
-        lambda c: (
-            _is_list(c["activations"], str)
-            and len(c["activations"]) == len(c["sizes"]) - 2
-            and set(c["activations"]) <= set(ACTIVATIONS)
-        ),
-        f"one for each hidden layer, of {', '.join(ACTIVATIONS)}",
-    ),
-    "init": (lambda c: isinstance(c["init"], str) and c["init"] in INITS, f"one of {', '.join(INITS)}"),
+# the types that JSON has for what `check_config` then looks into
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "sizes": (_is_widths, "two or more positive widths"),
+    "class": (lambda v: isinstance(v, str), "the name of a class"),
+    "dtype": (lambda v: isinstance(v, str) and v in _CODES, "float32 or float64"),
+    "scale": (lambda v: type(v) in (int, float) or _is_list(v, float), "a number, or one for each input"),
+    "center": (lambda v: v is None or v == "mean" or _is_list(v, float), "nothing, mean, or numbers"),
+    "image_shape": (lambda v: v is None or _is_list(v, int), "nothing, or the sides of an image"),
+    "output": (lambda v: isinstance(v, str), "a name"),
+    "dropout": (lambda v: _is_list(v, float) and len(v) == 2, "two rates"),
+    "class_names": (lambda v: v is None or _is_list(v, str), "nothing, or names"),
+    "activations": (lambda v: _is_list(v, str), "names"),
+    "init": (lambda v: isinstance(v, str), "a name"),
 }
 
 

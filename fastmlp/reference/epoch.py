@@ -26,8 +26,11 @@ def train_epoch(
     stop,
     losses,
     squares=None,
+    values=None,
 ):
     """Train on the samples of `order`, batch by batch; where it is a matrix, of one row after the other.
+
+    Where there are `values`, x holds their numbers.
 
     Returns the number of batches completed. At a batch whose loss is not finite it writes that loss, takes
     no step and returns that batch's index; a non-zero `stop[0]` ends the epoch before the next batch. Batches
@@ -41,7 +44,8 @@ def train_epoch(
         if stop[0]:
             return i
         views = layers(arena, table, len(batch))
-        load_batch(x[batch], scale, shift, views[0].x)
+        inputs = (x[batch], scale) if values is None else (values[x[batch]], scale.dtype.type(1))
+        load_batch(*inputs, shift, views[0].x)
         if squares is not None:
             squares[i] = sum(np.vdot(layer.w, layer.w) for layer in views)
         drawn = table["drop"] / 2**32, int(numbers["seed"]), int(numbers["all_steps"]) + count - first

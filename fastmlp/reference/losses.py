@@ -20,13 +20,12 @@ def softmax_cross_entropy(logits, labels, dlogits, losses, weights=None, smoothi
     y = y * (1 - smoothing) + smoothing / n_classes
     row_max = logits.max(axis=1, keepdims=True)
     p = np.exp(logits - row_max)  # exp of the shifted row cannot overflow
-    total = p.sum(axis=1, keepdims=True)
-    z, top = logits.astype(np.float64), row_max.astype(np.float64)
-    minus_log_p = np.log(total.astype(np.float64)) + top - z
+    total = p.sum(axis=1, keepdims=True, dtype=np.float64)
+    minus_log_p = np.log(total) + (row_max.astype(np.float64) - logits)
     losses[...] = np.where(y > 0, y * minus_log_p, 0).sum(axis=1)
     if labels.ndim == 1 and smoothing == 0:
         np.minimum(losses, limit, out=losses)
-    _weigh(p / total - y, weights, dlogits)
+    _weigh(p / total.astype(p.dtype) - y, weights, dlogits)
 
 
 @quiet

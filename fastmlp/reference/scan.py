@@ -1,4 +1,4 @@
-"""One pass over a data set: finite, largest magnitude, density; and masks of what is not zero."""
+"""One pass over a data set: finite, largest magnitude, density; masks of zeros; bytes for its values."""
 
 import numpy as np
 
@@ -18,3 +18,21 @@ def zero_masks(x, masks):
     bits = np.zeros((len(x), 64 * masks.shape[1]), bool)
     bits[:, : x.shape[1]] = x != 0
     masks[...] = np.packbits(bits, axis=1, bitorder="little").view("<u8")
+
+
+def byte_codes(x, masks, codes, values):
+    """Write the masks of `zero_masks`, and x = values[codes], if it has at most 256 values and no -0.
+
+    The values are 0, then all others in the order in which they first come. Returns whether there are codes.
+    """
+    zero_masks(x, masks)
+    flat = x.ravel()
+    found, first, numbers = np.unique(
+        np.append(flat.dtype.type(0), flat), return_index=True, return_inverse=True
+    )
+    if len(found) > len(values) or (np.signbit(flat) & (flat == 0)).any():
+        return False
+    order = np.argsort(first)
+    values[: len(found)] = found[order]
+    codes[...] = np.argsort(order)[numbers[1:]].reshape(x.shape)
+    return True

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import schedules
+from fastmlp.atomic import try_write
 from fastmlp.data import DataLoader
 from fastmlp.export.safetensors import open_file, read_header, write_file
 from fastmlp.model import MLP
@@ -70,17 +71,21 @@ class Checkpoint:
 
 
 def as_checkpoint(given: Any) -> Checkpoint | None:
-    """Give a Checkpoint for the path of one.
+    """Give a Checkpoint for the path of one, once its file can be written.
 
     Raises
     ------
     ValueError
-        It is neither.
+        It is neither, or its path is a folder.
+    OSError
+        Its folder is not there, or cannot be written to.
     """
     if isinstance(given, str | os.PathLike):
-        return Checkpoint(given)
+        given = Checkpoint(given)
     if not isinstance(given, Checkpoint | None):
         raise ValueError(f"checkpoint is {given!r}, expected a path, fastmlp.Checkpoint(…) or None")
+    if given:
+        try_write(given.path)
     return given
 
 

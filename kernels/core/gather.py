@@ -41,10 +41,10 @@ def as_elements(typingctx, pointer, x, memory):
 
 
 @kernel
-def fill_values(values, scale, factor):
-    """Write what each byte stands for: in the dtype of scale, times scale, times the factor."""
+def fill_values(values, given, scale, factor):
+    """Write what each byte stands for: what is given, or else its number times scale; times the factor."""
     for byte in range(N_BYTES):
-        values[byte] = convert(byte, scale) * scale * factor
+        values[byte] = (given[byte] if given.size else convert(byte, scale) * scale) * factor
 
 
 @kernel

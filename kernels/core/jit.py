@@ -17,9 +17,10 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 import numpy as np
-from numba.core import caching, codegen, compiler, config, types
+from numba.core import caching, codegen, compiler, config, typed_passes, types
 
 from . import machine
+from .denormals import FlushingLowering
 
 OPTIONS = {
     "nogil": True,  # threads run side by side
@@ -214,6 +215,7 @@ class _Compiler(compiler.Compiler):
     """Numba's own compiler without what a kernel does not need, and with a library of our kind."""
 
     library_class: type = _LinkingLibrary
+    lowering_class: type = typed_passes.NativeLowering
 
     def define_pipelines(self):
         state = self.state
@@ -221,9 +223,19 @@ class _Compiler(compiler.Compiler):
         state.library.enable_object_caching()
         pipelines = super().define_pipelines()
         for pipeline in pipelines:
-            pipeline.passes = [each for each in pipeline.passes if each[0].__name__ not in _IDLE_PASSES]
+            pipeline.passes = [
+                (self.lowering_class if each is typed_passes.NativeLowering else each, description)
+                for each, description in pipeline.passes
+                if each.__name__ not in _IDLE_PASSES
+            ]
             pipeline.finalize()
         return pipelines
+
+
+class _EntryCompiler(_Compiler):
+    """The same for kernels that Python calls, in which denormals are flushed."""
+
+    lowering_class = FlushingLowering
 
 
 class _KernelCompiler(_Compiler):
@@ -248,7 +260,7 @@ def kernel(body):
 
 def callable_kernel(body):
     """Compile a function at its first call, which may come from Python too."""
-    return numba.njit(pipeline_class=_Compiler, no_cfunc_wrapper=True, **OPTIONS)(body)
+    return numba.njit(pipeline_class=_EntryCompiler, no_cfunc_wrapper=True, **OPTIONS)(body)
 
 
 _compiling = threading.RLock()

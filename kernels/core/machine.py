@@ -78,7 +78,10 @@ def cache_folder() -> Path:
 
 
 def set_num_threads(n: int | None) -> None:
-    """Use exactly n threads from now on; None goes back to the default.
+    """Use n threads from now on; None goes back to the default.
+
+    An epoch takes n wherever its batches have as many parts to share; a single kernel or a prediction takes
+    fewer where there is too little for each, since waking one takes some 30 µs.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def get_num_threads() -> int:
 
 @contextlib.contextmanager
 def using_threads(n: int | None) -> Iterator[None]:
-    """Use exactly n threads in what this thread calls within; None leaves all as it is."""
+    """`set_num_threads` for what this thread calls within; None leaves all as it is."""
     before = getattr(_of_caller, "n_threads", None)
     _of_caller.n_threads = before if n is None else _thread_count(n, "n_threads")
     try:

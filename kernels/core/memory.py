@@ -25,7 +25,7 @@ LINE = 64  # bytes of a cache line, and of the widest vector: rows start on such
 # Rows of a panel of w.T, two vectors wide: 64 KiB at most.
 PANEL_ROWS = 512
 # Rows and vectors of a block of a weight gradient, which stays in the L1 cache until its weights are updated.
-GRADIENT_ROWS, GRADIENT_VECTORS = WORD, 4
+GRADIENT_ROWS, GRADIENT_VECTORS = WORD, 5
 # Rows are shared out in multiples of this, the height of the tallest tile.
 SHARE_UNIT = 8
 
@@ -144,6 +144,11 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
         rooms = layer["column_groups"] + min(shares, MOST_THREADS)
         layer["gradients"] = take(rooms * layer["gradients_size"])
     return table, size
+
+
+def sharing_units(table, batch_size):
+    """Parts that a forward pass may be shared out in: rows of a batch, times groups of columns."""
+    return -(-batch_size // SHARE_UNIT) * int(table["column_groups"].max())
 
 
 # --- inside compiled code: all that may know how these lie -----------------------------------------------

@@ -69,7 +69,7 @@ def stack_of(n_vectors):
 
     @intrinsic
     def stack(typingctx, scalar):
-        """Pointer to vectors on the stack, in the scalar's dtype; the first four are filled with it."""
+        """Pointer to vectors on the stack, in the scalar's dtype; the first eight are filled with it."""
         result = types.CPointer(scalar)
 
         def generate(context, builder, signature, args):
@@ -77,7 +77,7 @@ def stack_of(n_vectors):
             room = cgutils.alloca_once(builder, ir.ArrayType(vector, n_vectors))
             room.align = 64
             first = builder.bitcast(room, context.get_value_type(result))
-            for v in range(min(4, n_vectors)):
+            for v in range(min(8, n_vectors)):
                 filled = broadcast(builder, args[0], vector.count)
                 store_vector(builder, filled, builder.gep(first, [I64(v * vector.count)]))
             return first

@@ -43,7 +43,7 @@ def count_bits(typingctx, bits):
 
 
 @intrinsic
-def _lowest_bit(typingctx, bits):
+def lowest_bit(typingctx, bits):
     """Number of the lowest bit that is set; 64 where none is."""
     return types.intp(bits), lambda context, builder, signature, args: builder.cttz(args[0], ir.IntType(1)(0))
 
@@ -83,7 +83,7 @@ def extend(ks, n, first, bits):
         while n < total:
             # eight at once without looking: numbers behind the last are overwritten, or lie in the slack
             for i in range(8):
-                ks[n + i] = np.int32(first + _lowest_bit(bits))
+                ks[n + i] = np.int32(first + lowest_bit(bits))
                 bits &= bits - np.uint64(1)
             n += 8
     return total

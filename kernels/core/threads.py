@@ -173,20 +173,23 @@ def _await_change(words, index, before):
 # --- outside ---------------------------------------------------------------------------------------------
 
 
-def thread_count(work, grain=CALL_WORK):
-    """Threads of a region: what the user asked for, else at most one for each `grain` of the work."""
+def thread_count(work):
+    """Threads of a single kernel: one for each CALL_WORK of the work, as many as are granted at most."""
+    if work < 2 * CALL_WORK:  # what the machine grants takes a while to find out
+        return 1
+    return min(machine.explicit_threads() or machine.default_threads(), work // CALL_WORK)
+
+
+def epoch_thread_count(work, units):
+    """Threads of an epoch, whose batches have so much work, in units that no two threads share.
+
+    By default one for each BATCH_WORK, and a share of the processors beside other epochs that run.
+    """
     asked = machine.explicit_threads()
-    if asked or work < 2 * grain:  # what the machine grants takes a while to find out
-        return asked or 1
-    return min(machine.default_threads(), work // grain)
-
-
-def epoch_thread_count(work):
-    """Threads of an epoch, whose batches have so much work: by default its share beside others that run."""
-    n_threads = thread_count(work, BATCH_WORK)
-    if _running and not machine.explicit_threads():
-        n_threads = min(n_threads, max(1, machine.default_threads() // (len(_running) + 1)))
-    return n_threads
+    if asked or work < 2 * BATCH_WORK:
+        return min(asked or 1, units)
+    shared = max(1, machine.default_threads() // (len(_running) + 1))
+    return min(shared, work // BATCH_WORK, units)
 
 
 def parallel(body, n_threads, *args):

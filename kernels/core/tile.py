@@ -28,14 +28,14 @@ from .simd import (
 )
 from .sparsity import FEATURES, INDICES_HEADER, SAMPLES
 
-# Rows and vectors of a tile: accumulators, the vectors of B and one splat must fit in the registers
-# (8 * 2 + 3 and 4 * 4 + 5 <= 32, 6 * 2 + 3 <= 16), and at least 8 chains must be in flight to hide the
-# latency of a fused multiply-add. A tile over indices has few rows: few k are live in one of them only.
+# Rows and vectors of a tile, at most: accumulators, the vectors of B and one splat must fit in the registers
+# (8 * 2 + 3, 2 * 8 + 9 and 4 * 5 + 6 <= 32, 6 * 2 + 3 <= 16), and at least 8 chains must be in flight to hide
+# the latency of a fused multiply-add. A tile over indices has few rows: few k are live in one of them only.
 MANY_REGISTERS = machine.vector_registers() == 32
 ROWS = (8, 4, 2, 1) if MANY_REGISTERS else (6, 4, 2, 1)
 WIDE = 2
 INDEXED_ROWS = {"clamp": (SAMPLES, 1), "step": (FEATURES, 1)}  # as many as share their indices
-INDEXED_WIDE = 4 if MANY_REGISTERS else 2
+INDEXED_WIDE = {"clamp": 8, "step": 5} if MANY_REGISTERS else {"clamp": 2, "step": 2}
 # Of A, which every panel of columns reads again: as much as stays in the L2 cache beside other things.
 BLOCK_BYTES = 1 << 17
 
@@ -149,8 +149,7 @@ def _emit_best_tile(builder, operands, bounds, shape, epilogue):
 
     for rows in heights:
         lower = choose(builder.icmp_signed(">=", rows_left, I64(rows)))
-        vectors = wide
-        while vectors:
+        for vectors in range(wide, 0, -1):
             # a single vector is masked, so it fits whatever is left
             narrower = choose(
                 builder.icmp_signed(">=", columns_left, I64(vectors * lanes if vectors > 1 else 1))
@@ -159,7 +158,6 @@ def _emit_best_tile(builder, operands, bounds, shape, epilogue):
             ends.append((I64(rows), builder.block))
             builder.branch(done)
             builder.position_at_end(narrower)
-            vectors //= 2
         builder.unreachable()  # columns_left is at least 1
         builder.position_at_end(lower)
     builder.unreachable()  # rows_left is at least 1
@@ -179,10 +177,10 @@ def make_tile(epilogue, indexed=False):
         the prologue: where the accumulators start from
     depth : length of the inner dimension
     scalar : the epilogue "clamp" stores max(acc, scalar), NaN kept; "step" stores fma(-scalar, acc, c)
-    rows_left, columns_left : of the output from here on; two vectors where they fit, else up to one
+    rows_left, columns_left : of the output from here on; as wide as `panel_width`, or less than a vector
     indices : None, or for an `indexed` tile the `depth` ascending numbers, int32, that stand for all k
     """
-    shape = (INDEXED_ROWS[epilogue], INDEXED_WIDE) if indexed else (ROWS, WIDE)
+    shape = (INDEXED_ROWS[epilogue], INDEXED_WIDE[epilogue]) if indexed else (ROWS, WIDE)
 
     @intrinsic
     def tile(typingctx, a, b, c, start, depth, scalar, rows_left, columns_left, indices):
@@ -217,13 +215,13 @@ def make_product(epilogue):
             last = min(rows, first + block)
             column = 0
             while column < columns:
-                left, row = columns - column, first
+                left, row = panel_width(c.pointer, columns - column, WIDE), first
                 b_now = submatrix(b, 0, column)
                 while row < last:
                     c_now, start_now = submatrix(c, row, column), submatrix(start, row, column)
                     a_now = submatrix(a, row, 0)
                     row += tile(a_now, b_now, c_now, start_now, depth, scalar, last - row, left, None)
-                column += panel_width(c.pointer, left, WIDE)
+                column += left
 
     return product
 
@@ -233,13 +231,13 @@ def make_indexed_product(epilogue):
 
     indices : matrix of int32, a row a group, as `sparsity` has them
     """
-    tile, group = make_tile(epilogue, indexed=True), INDEXED_ROWS[epilogue][0]
+    tile, group, wide = make_tile(epilogue, indexed=True), INDEXED_ROWS[epilogue][0], INDEXED_WIDE[epilogue]
 
     @kernel
     def product(a, b, c, rows, columns, indices, start, scalar):
         column = 0
         while column < columns:
-            left, row = columns - column, 0
+            left, row = panel_width(c.pointer, columns - column, wide), 0
             b_now = submatrix(b, 0, column)
             while row < rows:
                 ks = row_of(indices, row // group)
@@ -249,7 +247,7 @@ def make_indexed_product(epilogue):
                     a_now, n_left = submatrix(a, row, 0), group_end - row
                     ks_now = offset(ks, INDICES_HEADER)
                     row += tile(a_now, b_now, c_now, start_now, ks[0], scalar, n_left, left, ks_now)
-            column += panel_width(c.pointer, left, INDEXED_WIDE)
+            column += left
 
     return product
 
@@ -263,11 +261,12 @@ def _block_of_rows(c, depth):
 
 @kernel
 def panel_width(c, left, wide):
-    """Columns of the tile that _emit_best_tile chooses."""
-    width = wide * lanes(c)
-    while left < width and width > lanes(c):
-        width //= 2
-    return width
+    """Columns of the next panel: all vectors that are left, in as few panels as can be, of equal widths."""
+    vectors = left // lanes(c)
+    if vectors == 0:
+        return left
+    panels = (vectors + wide - 1) // wide
+    return (vectors + panels - 1) // panels * lanes(c)
 
 
 @intrinsic

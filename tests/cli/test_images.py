@@ -74,7 +74,7 @@ def write_bad_files(folder):
         ("bomb.pgm", "found a picture that cannot be read .*exceeds limit"),
         ("shares.tif", "found pixels from 0 to 1, expected 0 to 255"),
         ("large.tif", "found pixels from 65536 to 65536 of int32, expected 0 to 65535"),
-        ("labels", "found an IDX file of labels"),
+        ("labels", r"found uint8 \(3,\), expected images, uint8 \(n, rows, columns\)"),
         ("missing.png", "found no such file"),
         (".", "found a folder"),
     ],

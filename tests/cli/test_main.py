@@ -47,8 +47,7 @@ def test_the_examples_of_the_help_run(tmp_path, monkeypatch, capsys):
     for n in (60, 30):
         images, labels = make_images(n, (28, 28))
         small += [images.reshape(n, 784), labels]
-    for command in ("train", "evaluate"):
-        monkeypatch.setattr(f"fastmlp.cli.{command}.load_mnist", lambda: tuple(small))
+    monkeypatch.setattr("fastmlp.cli.data.load_mnist", lambda: tuple(small))
     monkeypatch.chdir(tmp_path)
     Image.fromarray(255 - small[0][0].reshape(28, 28)).save("digit.png")
     for command in ("train", "evaluate", "predict", "info"):

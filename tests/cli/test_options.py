@@ -132,8 +132,14 @@ def test_what_cannot_be_is_wrong_usage(tmp_path, monkeypatch, capsys, words, rea
             "--lr, --schedule or --warmup",
         ),
         ("f is of another run: early_stopping is None here and {} in the file", "--patience"),
-        ("f is of another run: data.X is [] here and [1] in the file", "--data or --holdout"),
-        ("f is of another run: model.sizes is [] here and [1] in the file", "--data or --hidden"),
+        (
+            "f is of another run: data.X is [] here and [1] in the file",
+            "--data (with its options) or --holdout",
+        ),
+        (
+            "f is of another run: model.sizes is [] here and [1] in the file",
+            "--data (with its options) or --hidden",
+        ),
         ("f is of another run: something is 1 here and 2 in the file", None),
         ("f: found a damaged file", None),
     ],

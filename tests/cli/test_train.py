@@ -125,17 +125,17 @@ def test_an_earlier_run_is_not_overwritten(train, tmp_path, error_line, present)
 
 
 def test_out_is_checked_before_training(train, tmp_path, monkeypatch, error_line):
-    def refuse(dir):
-        raise PermissionError(13, "Permission denied", str(dir))
+    def refuse(path, *args):
+        raise PermissionError(13, "Permission denied", str(path))
 
     called = []
     monkeypatch.setattr(module, "fit", lambda *a, **k: called.append(a))
     (tmp_path / "file").write_text("")
     assert train(tmp_path / "file" / "run") == 1
     assert str(tmp_path / "file") in error_line()
-    monkeypatch.setattr("tempfile.TemporaryFile", refuse)  # as root no folder is read-only
+    monkeypatch.setattr("fastmlp.atomic.os.open", refuse)  # as root no folder is read-only
     assert train(tmp_path / "run") == 1
-    assert error_line() == f"fastmlp: error: {tmp_path / 'run'}: Permission denied\n"
+    assert error_line() == f"fastmlp: error: {tmp_path / 'run' / 'model.safetensors'}: Permission denied\n"
     assert not called
 
 

@@ -117,9 +117,12 @@ def test_epochs_count_from_the_beginning(train, tmp_path):
     ("options", "reason"),
     [
         (["--lr", "0.2"], "optimizer.lr is 0.2 here and 0.1 in the file; give that run's --lr, "),
-        (["--hidden", "9"], "in the file; give that run's --data or --hidden, or name another --checkpoint"),
+        (
+            ["--hidden", "9"],
+            "give that run's --data (with its options) or --hidden, or name another --checkpoint",
+        ),
         (["--seed", "1"], "seed is [1] here and [0] in the file; give that run's --seed"),
-        (["--holdout", "0.1"], "give that run's --data or --holdout"),
+        (["--holdout", "0.1"], "give that run's --data (with its options) or --holdout"),
         (["--patience", "3"], "give that run's --patience"),
     ],
 )

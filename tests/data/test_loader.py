@@ -202,15 +202,15 @@ class TestDataLoader:
     def test_facts(self, ops, dtype):
         X = np.array([[0, 3, 0], [7, 0, 0]], dtype)
         expected = Facts(3, True, 7.0, 1 / 3, n_classes=None, max_label=4)
-        assert DataLoader(X, [4, 2]).prepare(ops)[0] == DataLoader(X, [4, 2]).facts == expected
+        assert DataLoader(X, [4, 2]).prepare(ops).facts == DataLoader(X, [4, 2]).facts == expected
         expected = Facts(3, True, 7.0, 1 / 3, n_classes=2, max_label=None)
-        assert DataLoader(X, [[0, 1], [1, 0]]).prepare(ops)[0] == expected
+        assert DataLoader(X, [[0, 1], [1, 0]]).prepare(ops).facts == expected
         expected = Facts(3, True, 7.0, 1 / 3, n_classes=None, max_label=None)
-        assert DataLoader(X, [0.5, -1]).prepare(ops)[0] == expected
+        assert DataLoader(X, [0.5, -1]).prepare(ops).facts == expected
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_facts_of_what_is_not_finite(self, ops, value):
-        facts, _ = DataLoader([[0, 1.5], [value, -2]], [0, 1]).prepare(ops)
+        facts = DataLoader([[0, 1.5], [value, -2]], [0, 1]).prepare(ops).facts
         assert not facts.finite and facts.density == 0.75
 
     @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ class TestDataLoader:
             reference.zero_masks(X, expected)
         loaders = [DataLoader(X, np.zeros(20, int)) for _ in range(2)]
         monkeypatch.setenv("FASTMLP_SKIP_ZEROS", "off" if filled else "on")  # too late
-        np.testing.assert_array_equal(loaders[0].prepare(ops)[1], expected, strict=True)
+        np.testing.assert_array_equal(loaders[0].prepare(ops).masks, expected, strict=True)
         np.testing.assert_array_equal(loaders[1].masks, expected, strict=True)
 
     def test_refuses_another_switch(self, monkeypatch):
@@ -247,14 +247,14 @@ class TestDataLoader:
         def counted(name):
             return lambda *args: calls.append(name) or getattr(reference, name)(*args)
 
-        counting = {name: counted(name) for name in ("scan", "zero_masks")}
+        counting = {name: counted(name) for name in ("scan", "byte_codes")}
         first = MLP([5, 3], ops=types.SimpleNamespace(**{**vars(reference), **counting}))
         loader = DataLoader(np.eye(10, 5), np.zeros(10, int))
         assert not calls
         first.check_loader(loader)
         MLP([5, 3], ops=kernels).check_loader(loader)
         first.check_loader(loader)
-        assert loader.facts.max_label == 0 and calls == ["scan", "zero_masks"]
+        assert loader.facts.max_label == 0 and calls == ["scan", "byte_codes"]
 
     @pytest.mark.parametrize(
         "name", ["X", "y", "batch_size", "shuffle", "drop_last", "facts", "masks", "weights"]

@@ -60,6 +60,27 @@ class TestLoadMnist:
         check_mnist(data.load_mnist())
         assert (images_path.stat().st_size, labels_path.stat().st_size) == (7_840_016, 10_008)
 
+    @pytest.mark.parametrize(("name", "verify"), [("t10k-labels", False), ("t10k-images", True)])
+    def test_mends_damage_of_the_right_size(self, cache, name, verify):
+        data.load_mnist()
+        path = next(cache.glob(f"{name}*"))
+        damaged = bytearray(path.read_bytes())
+        damaged[5000] ^= 0x80  # a label that is no digit, or a pixel
+        path.write_bytes(damaged)
+        check_mnist(data.load_mnist(verify=verify))
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == DIGESTS[path.name]
+
+    def test_damage_that_cannot_be_mended_is_not_used(self, cache, monkeypatch):
+        data.load_mnist()
+        for path in cache.iterdir():
+            path.write_bytes(bytes(path.stat().st_size))
+
+        def refuse(path):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(mnist, "safe_write", refuse)
+        check_mnist(data.load_mnist(verify=True))
+
     def test_loads_into_memory_where_nothing_can_be_written(self, cache):
         cache.parent.write_bytes(b"")  # a file where the folder should be, which stops root too
         check_mnist(data.load_mnist())

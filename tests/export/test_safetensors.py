@@ -194,6 +194,10 @@ def test_foreign_files_are_refused(tmp_path, content):
         ("sizes", [6, True, 3]), ("sizes", [6, 2**40, 3]), ("sizes", "643"), ("sizes", {"6": 4}),
         ("class", None), ("class", 3), ("dtype", "float16"), ("dtype", ["float32"]), ("dtype", None),
         ("scale", None), ("scale", "1"), ("scale", True), ("scale", float("nan")), ("scale", float("inf")),
+        ("scale", 10**400), ("scale", -(10**400)), ("scale", 1e300), ("scale", 0), ("scale", [1e300] * 6),
+        ("scale", [10**400] * 6), ("center", [10**400] * 6), ("center", [1e300] * 6), ("center", [1.0]),
+        ("dropout", [2.0, 0.0]), ("dropout", [0.0, 1.0]), ("dropout", [0.0, float("nan")]),
+        ("sizes", [10**400, 3]), ("image_shape", [10**400]), ("output", ["softmax"]),
         ("image_shape", [2, 2]), ("image_shape", 6), ("image_shape", [-2, -3]), ("image_shape", [6.0]),
         ("class_names", ["a"]), ("class_names", [1, 2, 3]), ("class_names", "abc"),
         ("activations", None), ("activations", "tanh"), ("activations", []), ("activations", ["tanh"] * 2),
@@ -205,7 +209,7 @@ def test_foreign_files_are_refused(tmp_path, content):
 )  # fmt: skip
 def test_every_value_of_the_configuration_is_checked(tmp_path, key, value):
     write_raw(tmp_path / "m", {"format": 1, **CONFIG, key: value})
-    refused(tmp_path / "m", key)
+    refused(tmp_path / "m", "activation" if key == "activations" else key)  # as the argument is called
 
 
 @pytest.mark.parametrize("metadata", [{}, {"other": "1"}, {"fastmlp": "no JSON"}, {"fastmlp": "[" * 100_000}])

@@ -142,13 +142,14 @@ def test_selu_does_not_cancel_near_0(dtype):
 
 @DTYPES
 def test_relu_passes_nothing_where_its_output_is_zero(dtype):
-    y = np.array([[0.0, -0.0, -1.0, np.finfo(dtype).smallest_subnormal, 1.0, np.nan, np.inf]], dtype)
+    info = np.finfo(dtype)
+    y = np.array([[0.0, -0.0, -1.0, info.smallest_subnormal, info.tiny, 1.0, np.nan, np.inf]], dtype)
     dy = np.ones_like(y)
     gradient("relu", y, dy)
-    assert dy.tolist() == [[0, 0, 0, 1, 1, 0, 1]]
+    assert dy.tolist() == [[0, 0, 0, 0, 1, 1, 0, 1]]
     dy[...] = np.nan
     gradient("relu", y, dy)
-    assert np.isnan(dy).tolist() == [[False, False, False, True, True, False, True]]
+    assert np.isnan(dy).tolist() == [[False, False, False, False, True, True, False, True]]
 
 
 def test_identity_leaves_gradients_alone():

@@ -5,7 +5,6 @@ import pytest
 from bounds import assert_margins_untouched, framed, framed_output
 
 from fastmlp import kernels, reference
-from fastmlp.kernels.core import machine
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -30,17 +29,14 @@ def test_the_bits_are_the_twins(shape, rate, dtype):
         assert_margins_untouched(y)
 
 
-def test_the_same_units_in_either_dtype_in_place_and_on_any_threads():
+def test_the_same_units_in_either_dtype_in_place_and_on_any_threads(threads):
     found = set()
     for n in (1, 2, 4):
-        machine.set_num_threads(n)
-        try:
-            for dtype in (np.float32, np.float64):
-                x = np.ones((300, 301), dtype)
-                kernels.dropout(x, x, 0.5, 1, 2, 3)
-                found.add((x > 0).tobytes())
-        finally:
-            machine.set_num_threads(None)
+        threads(n)
+        for dtype in (np.float32, np.float64):
+            x = np.ones((300, 301), dtype)
+            kernels.dropout(x, x, 0.5, 1, 2, 3)
+            found.add((x > 0).tobytes())
     assert len(found) == 1
 
 

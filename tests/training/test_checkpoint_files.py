@@ -147,6 +147,26 @@ def test_a_save_that_fails_leaves_the_old_file_and_the_run(monkeypatch, path):
     assert outcome(other, history) == outcome(whole, train(whole, "adam, ema"))
 
 
+@pytest.mark.parametrize(
+    ("place", "error", "said"),
+    [
+        (
+            "nowhere/run",
+            FileNotFoundError,
+            "nowhere/run: found no folder .*nowhere to write in; make it first",
+        ),
+        (".", ValueError, "found a folder or a device, expected a file to write"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_first_epoch(tmp_path, place, error, said):
+    model = make_model()
+    before = repr_of(model.get_state())
+    for checkpoint in tmp_path / place, Checkpoint(tmp_path / place, epochs=100):
+        with pytest.raises(error, match=said):
+            train(model, "sgd", checkpoint=checkpoint)
+    assert repr_of(model.get_state()) == before and not [*tmp_path.iterdir()]
+
+
 def test_a_callback_finds_its_epoch_in_the_file(path):
     seen = []
     every = Checkpoint(path, seconds=0)

@@ -199,10 +199,10 @@ def every_kernel(layout, sizes, n):
     network.infer(pixels, 1 / 255)
 
 
-def test_another_layout_width_depth_or_number_of_threads_compiles_nothing():
-    machine.set_num_threads(3)  # with parked threads
+def test_another_layout_width_depth_or_number_of_threads_compiles_nothing(threads):
+    threads(3)  # with parked threads
     every_kernel("C", (5, 7, 3), 10)
-    machine.set_num_threads(None)
+    threads(None)
     every_kernel("C", (5, 7, 3), 10)
     signatures = all_signatures()
     with event.install_recorder("numba:compile") as compiled:
@@ -210,11 +210,8 @@ def test_another_layout_width_depth_or_number_of_threads_compiles_nothing():
             every_kernel(layout, (5, 7, 3), 10)
         every_kernel("C", (70, 1, 17, 9, 2), 33)
         every_kernel("F", (1, 1), 1)
-        machine.set_num_threads(3)
-        try:
-            every_kernel("read-only", (9, 8, 4), 129)
-        finally:
-            machine.set_num_threads(None)
+        threads(3)
+        every_kernel("read-only", (9, 8, 4), 129)
     assert not compiled.buffer
     assert all_signatures() == signatures
 

@@ -27,7 +27,8 @@ def digits():
 
 
 @pytest.fixture(autouse=True)
-def default_threads():
+def default_threads(monkeypatch):
+    monkeypatch.setattr(regions, "CALL_WORK", 1)  # the smallest kernels are shared out too
     yield
     set_num_threads(None)
 
@@ -105,14 +106,14 @@ def test_as_many_threads_train_as_were_asked_for(digits, expected, monkeypatch, 
 
 def test_epochs_at_the_same_time_share_the_processors(digits, monkeypatch):
     monkeypatch.setattr(regions.machine, "default_threads", lambda: 8)
-    assert regions.epoch_thread_count(10**9) == 8 and not regions._running
+    assert regions.epoch_thread_count(10**9, 64) == 8 and not regions._running
     seen, compiled = [], epoch._train_epoch
 
     class Counting:
         compile = compiled.compile
 
         def __call__(self, *args):
-            seen.append((regions.epoch_thread_count(10**9), len(regions._running)))
+            seen.append((regions.epoch_thread_count(10**9, 64), len(regions._running)))
             return compiled(*args)
 
     monkeypatch.setattr(epoch, "_train_epoch", Counting())

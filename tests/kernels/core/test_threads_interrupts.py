@@ -17,6 +17,7 @@ import numpy as np
 from fastmlp import MLP, DataLoader, kernels, set_num_threads
 from fastmlp.kernels.core import threads
 
+threads.CALL_WORK = 1
 set_num_threads(2)
 rng = np.random.default_rng(0)
 X, y = rng.random((96, 20), dtype=np.float32), rng.integers(0, 3, 96)
