@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+from . import start  # noqa: F401, I001  # the first, for what it does
+
 # In a clone that is not installed, `fastmlp.kernels` is the folder `kernels` beside this package.
 if not (Path(__file__).parent / "kernels").is_dir():
     __path__.append(str(Path(__file__).parent.parent))

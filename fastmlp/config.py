@@ -37,6 +37,7 @@ class Config(NamedTuple):
 class Configured:
     """The attributes of a model that can be read only."""
 
+    _kind = "MLP"  # the class that files name
     _config: Config
     _ops: Operations
 
@@ -114,6 +115,22 @@ class Configured:
     def n_parameters(self) -> int:
         """Number of weights and biases."""
         return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False))
+
+    def config(self) -> dict[str, Any]:
+        """Describe the model without its weights, as model files hold it."""
+        return {
+            "class": self._kind,
+            "sizes": list(self.sizes),
+            "dtype": self.dtype.name,
+            "scale": list(self.scale) if isinstance(self.scale, tuple) else self.scale,
+            "image_shape": None if self.image_shape is None else list(self.image_shape),
+            "class_names": None if self.class_names is None else list(self.class_names),
+            "activations": list(self.activations),
+            "output": self.output,
+            "dropout": list(self.dropout),
+            "init": self.init,
+            "center": list(self.center) if isinstance(self.center, tuple) else self.center,
+        }
 
     def __repr__(self) -> str:
         """Name the class, the widths, the activation where it is not ReLU, the scale and the dtype."""

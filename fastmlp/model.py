@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import checks, kernels, schedules
-from .config import DEFAULTS, KEEP_Z, Config
+from .config import KEEP_Z
 from .data import DataLoader
 from .export import safetensors
 from .inference import Inference
@@ -305,23 +305,7 @@ class MLP(Inference):
         """
         checks.check_loader(loader, self._config, self._scale, self._ops)
 
-    # --- files and copies -------------------------------------------------------------------------------
-
-    def config(self) -> dict[str, Any]:
-        """Describe the model without its weights, as model files hold it."""
-        return {
-            "class": "DigitsClassifier" if isinstance(self, DigitsClassifier) else "MLP",
-            "sizes": list(self.sizes),
-            "dtype": self.dtype.name,
-            "scale": list(self.scale) if isinstance(self.scale, tuple) else self.scale,
-            "image_shape": None if self.image_shape is None else list(self.image_shape),
-            "class_names": None if self.class_names is None else list(self.class_names),
-            "activations": list(self.activations),
-            "output": self.output,
-            "dropout": list(self.dropout),
-            "init": self.init,
-            "center": list(self.center) if isinstance(self.center, tuple) else self.center,
-        }
+    # --- files ------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the model to a safetensors file; the same model gives the same bytes.
@@ -335,9 +319,12 @@ class MLP(Inference):
         """
         safetensors.save_model(path, self.config(), self.get_weights())
 
-    @staticmethod
-    def load(path: str | os.PathLike, ops: Operations = kernels) -> "MLP":
-        """Read a model from a file that `save` wrote: an object of the class that was saved.
+    @classmethod
+    def load(cls, path: str | os.PathLike, ops: Operations = kernels) -> "MLP":
+        """Read a model from a file that `save` wrote: an MLP or a DigitsClassifier, whichever was saved.
+
+        A class derived from them gives an object of its own, whose `__init__` is not called: what else it
+        has, no file holds.
 
         Raises
         ------
@@ -350,29 +337,14 @@ class MLP(Inference):
         classes = {"MLP": MLP, "DigitsClassifier": DigitsClassifier}
         if config["class"] not in classes:
             raise ValueError(f"{path}: found class {config['class']!r}, expected one of {sorted(classes)}")
-        model: MLP = object.__new__(classes[config["class"]])
+        kind = classes[config["class"]] if cls in classes.values() else cls
+        model: MLP = object.__new__(kind)
         model._restore(config, weights, ops)
         return model
 
     def to_estimator(self) -> Any:
         """Make an estimator in scikit-learn's style, as `fastmlp.estimators.from_model` says."""
         return importlib.import_module(".estimators.from_model", __package__).to_estimator(self)
-
-    def _restore(self, config: dict[str, Any], weights: Sequence[ArrayLike], ops: Operations) -> None:
-        config = DEFAULTS | config
-        self._set_up(checks.check_config(*(config[name] for name in Config._fields)), ops)
-        self.set_weights(weights)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Give configuration, what training goes on from and the operations' name; no workspace, no lock."""
-        return {"config": self.config(), "state": self.get_state(), "ops": self.ops.__name__}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make the model again; it trains on to the same bits."""
-        kept = state.get("state") or {"weights": state["weights"]}  # older ones had but the weights
-        self._restore(state["config"], kept["weights"], importlib.import_module(state["ops"]))
-        if "state" in kept:
-            self.set_state(kept)
 
 
 class DigitsClassifier(MLP):
@@ -385,6 +357,8 @@ class DigitsClassifier(MLP):
     n_classes : classes
     mlp_options : as for `MLP`; image_shape is (28, 28) where in_features is 784 and nothing else is said
     """
+
+    _kind = "DigitsClassifier"
 
     def __init__(
         self,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 import os
+import re
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _LOSS, _F1_TRAIN, _F1_TEST, _MISTAKE = "#6b6b6b", "#0072b2", "#d55e00", "#c1121f"
 _LEGEND = ("loss, relative to its largest", "F1, training data", "F1, test data")
+_AS_IT_STANDS: dict[str, Any] = {"parse_math": False, "usetex": False}  # a dollar sign is one
+_LONGEST = 40  # characters of a name: longer ones leave no room for the picture
 
 
 def plot_training_results(results: Iterable[Any], legend: Sequence[str] | None = None) -> Figure:
@@ -34,21 +40,20 @@ def plot_training_results(results: Iterable[Any], legend: Sequence[str] | None =
 
     Returns
     -------
-    figure : matplotlib's, not attached to any window; `figure.savefig(path)` writes it
+    figure : matplotlib's, not attached to any window, which notebooks show; `figure.savefig(path)` writes it
 
     Raises
     ------
     ValueError
         There is no epoch, or the legend does not name three curves.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     epochs, curves = _curves(results)
     names = _LEGEND if legend is None else tuple(legend)
     if len(names) != 3:
         raise ValueError(f"legend has {len(names)} names: expected 3, of the loss, F1 train and F1 test")
-    figure = Figure(figsize=(8, 5), dpi=150)
+    figure = _new_figure(figsize=(8, 5), dpi=150)
     axes = figure.add_axes((0.085, 0.115, 0.825, 0.825))
     ends = []
     for values, name, color, marker in zip(curves, names, (_LOSS, _F1_TRAIN, _F1_TEST), "^os", strict=True):
@@ -64,6 +69,26 @@ def plot_training_results(results: Iterable[Any], legend: Sequence[str] | None =
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="center right", frameon=True, framealpha=0.9, edgecolor="#d0d0d0")
     return figure
+
+
+def _new_figure(**options: Any) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(**options)
+    figure._repr_png_ = functools.partial(_as_png, figure)  # type: ignore[attr-defined]  # for notebooks
+    return figure
+
+
+def _as_png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _as_drawn(name: Any) -> str:
+    """Give a class's name without what fonts cannot draw, and not too long."""
+    text = "".join(c if c.isprintable() else " " for c in str(name))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _curves(results: Iterable[Any]) -> tuple[list[int], NDArray[np.float64]]:
@@ -134,8 +159,6 @@ def plot_samples(
     ValueError
         The counts differ, there is no image, elements are masked, or flat images are not of the given shape.
     """
-    from matplotlib.figure import Figure
-
     images, labels = as_array(images, "images"), as_array(labels, "labels")
     predicted = labels if predictions is None else as_array(predictions, "predictions")
     shown = min(len(images), rows * columns)
@@ -147,7 +170,7 @@ def plot_samples(
     rows = math.ceil(shown / columns)
     pictures = _as_pictures(images[:shown], image_shape)
     white = 255 if pictures.dtype == np.uint8 else pictures.max()
-    figure = Figure(figsize=(1.55 * columns, 1.9 * rows), dpi=150)
+    figure = _new_figure(figsize=(1.55 * columns, 1.9 * rows), dpi=150)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     figure.subplots_adjust(
         left=0.02, right=0.98, bottom=0.025, top=1 - 0.3 / (1.9 * rows), hspace=0.28, wspace=0.12
@@ -176,15 +199,20 @@ def _as_pictures(images: NDArray[Any], image_shape: Sequence[int] | None) -> NDA
 
 
 def _write_labels(axes: Axes, label: int, predicted: int | None, class_names: Sequence[str] | None) -> None:
-    name = str if class_names is None else class_names.__getitem__
+    given = label, label if predicted is None else predicted
+    names = [_as_drawn(k if class_names is None else class_names[k]) for k in given]
     wrong = predicted is not None and predicted != label
-    text = name(label)
+    text = names[0]
     if predicted is not None:
-        text = f"true {name(label)}, predicted {name(predicted)}"
+        text = f"true {names[0]}, predicted {names[1]}"
         if len(text) > 20:
-            text = text.replace(", ", "\n", 1)
+            text = f"true {names[0]}\npredicted {names[1]}"
     axes.set_title(
-        text, fontsize=9, color=_MISTAKE if wrong else "black", fontweight="bold" if wrong else "normal"
+        text,
+        fontsize=9,
+        color=_MISTAKE if wrong else "black",
+        fontweight="bold" if wrong else "normal",
+        **_AS_IT_STANDS,
     )
     if wrong:
         for spine in axes.spines.values():
@@ -209,16 +237,15 @@ def plot_confusion(confusion: ArrayLike, class_names: Sequence[str] | None = Non
         The matrix is not square, has masked elements, or does not have one name a class.
     """
     from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
 
     counts = as_array(confusion, "confusion")
     n = len(counts)
-    names = [str(k) for k in range(n)] if class_names is None else list(class_names)
+    names = [_as_drawn(name) for name in (range(n) if class_names is None else class_names)]
     if counts.shape != (n, n) or len(names) != n:
         raise ValueError(f"confusion has shape {counts.shape} and {len(names)} names: expected n x n and n")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(max(6.5, 0.62 * n), 14)
-    figure = Figure(figsize=(side + 1.3, side), dpi=150, layout="constrained")
+    figure = _new_figure(figsize=(side + 1.3, side), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     # a logarithmic scale keeps rare mistakes visible beside a diagonal near 100 %.
     image = axes.imshow(np.ma.masked_equal(shares, 0), cmap="Blues", norm=LogNorm(1e-3, 1))
@@ -226,8 +253,9 @@ def plot_confusion(confusion: ArrayLike, class_names: Sequence[str] | None = Non
         _write_counts(axes, counts, shares)
     axes.set(xlabel="predicted class", ylabel="true class", xticks=range(n), yticks=range(n))
     long_names = max(map(len, names)) > 3
-    axes.set_xticklabels(names, rotation=45 if long_names else 0, ha="right" if long_names else "center")
-    axes.set_yticklabels(names)
+    turned: Any = {"rotation": 45, "ha": "right"} if long_names else {}
+    axes.set_xticklabels(names, **turned, **_AS_IT_STANDS)
+    axes.set_yticklabels(names, **_AS_IT_STANDS)
     axes.spines[:].set_visible(False)
     axes.set_xticks(np.arange(n - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(n - 1) + 0.5, minor=True)
@@ -251,7 +279,20 @@ def _write_counts(axes: Axes, counts: NDArray[Any], shares: NDArray[Any]) -> Non
         axes.text(column, row, f"{count}", ha="center", va="center", fontsize=size, color=color)
 
 
-def save_figure(figure: Figure, path: str | os.PathLike) -> None:
-    """Write a figure as a PNG file, which appears whole or not at all."""
+def save_figure(figure: Figure, path: str | os.PathLike) -> str:
+    """Write a figure as a PNG file, which appears whole or not at all.
+
+    Returns
+    -------
+    Characters that the font lacks, each once: in the picture they are boxes.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        picture = _as_png(figure)
+    missing = {warning: re.match(r"Glyph (\d+) .*missing", str(warning.message)) for warning in caught}
+    for warning, glyph in missing.items():
+        if not glyph:
+            warnings.warn(warning.message, stacklevel=2)
     with safe_write(path) as temporary:
-        figure.savefig(temporary, format="png")
+        temporary.write_bytes(picture)
+    return "".join(sorted({chr(int(glyph[1])) for glyph in missing.values() if glyph}))

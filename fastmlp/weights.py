@@ -1,16 +1,21 @@
 """What a model has learnt: its weights, and what training keeps beside them, one call at a time."""
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
 from . import checks
-from .config import Config, Configured
+from .config import DEFAULTS, Config, Configured
 from .ops import Operations, check_ops
 from .parameters import Arena
 from .steps import Kept
 from .turns import Turns
+
+# the attributes of a model that are made anew for a copy
+_OURS = {"_config", "_ops", "_arena", "_kept", "_turns", "_scale", "_shift"}
+_OURS |= {"_forward_rows", "_gradient_rows", "_total_weight"}
 
 
 class Weighted(Configured):
@@ -87,3 +92,26 @@ class Weighted(Configured):
         with self._turns:
             nothing: dict[str, Any] = {"optimizer": None, "steps": 0, "state": []}
             self._kept.write(self._kept.read() | nothing)
+
+    # --- copies and pickles --------------------------------------------------------------------------------
+
+    def _restore(self, config: dict[str, Any], weights: Sequence[ArrayLike], ops: Operations) -> None:
+        config = DEFAULTS | config
+        self._set_up(checks.check_config(*(config[name] for name in Config._fields)), ops)
+        self.set_weights(weights)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give configuration, what training goes on from and the operations' name; no workspace, no lock.
+
+        What others have set, such as the attributes of a derived class, comes along.
+        """
+        own = {name: value for name, value in vars(self).items() if name not in _OURS}
+        return {"config": self.config(), "state": self.get_state(), "ops": self.ops.__name__, "own": own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make the model again; it trains on to the same bits."""
+        kept = state.get("state") or {"weights": state["weights"]}  # older ones had but the weights
+        self._restore(state["config"], kept["weights"], importlib.import_module(state["ops"]))
+        if "state" in kept:
+            self.set_state(kept)
+        vars(self).update(state.get("own", {}))

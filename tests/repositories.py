@@ -66,12 +66,12 @@ def run(*command, cwd, environ):
 
 
 class Repository:
-    """A git repository of its own, with a branch `main` and no history, in `folder`."""
+    """A git repository of its own, with a branch of any name and no history, in `folder`."""
 
     def __init__(self, folder, home):
         home.mkdir(parents=True, exist_ok=True)
         self.folder, self.environ = folder, environment(home)
-        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("init", "--quiet", "--initial-branch=of-a-fork")
 
     def git(self, *arguments, **settings):
         """Output of a git command, without its last newline."""

@@ -101,6 +101,41 @@ def test_copies_train_on_to_the_same_bits_alone(ops, duplicate):
     assert bits(model) == bits(other) != before
 
 
+class Noted(MLP):
+    """A class of a user's, with attributes of its own."""
+
+    def __init__(self, sizes, note, **options):
+        self.note = note  # before the model is made, and after
+        super().__init__(sizes, **options)
+        self.model, self._private = self, [note]
+
+
+@pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES)
+def test_copies_have_the_attributes_of_a_derived_class(ops, duplicate):
+    model = Noted([6, 5, 3], {"by": "me"}, seed=0, ops=ops, center="mean")
+    X, y = make_data(model.sizes)
+    fit(model, X, y, epochs=1)
+    model.forward(X, y)
+    other = duplicate(model)
+    assert type(other) is Noted and (other.note, other._private) == ({"by": "me"}, [{"by": "me"}])
+    assert other.model is (model if duplicate is copy.copy else other)
+    assert vars(other).keys() == vars(model).keys() and other.ops is ops and bits(other) == bits(model)
+    assert other._lock is not model._lock and other._arena is not model._arena
+    with pytest.raises(RuntimeError, match="backward follows a forward pass"):  # no workspace comes along
+        other.backward()
+
+
+def test_a_derived_class_loads_objects_of_its_own(tmp_path):
+    model = Noted([6, 5, 3], "n", seed=0)
+    model.save(tmp_path / "m")
+    loaded = Noted.load(tmp_path / "m")
+    assert type(loaded) is Noted and bits(loaded) == bits(model) and not hasattr(loaded, "note")
+    assert type(MLP.load(tmp_path / "m")) is type(DigitsClassifier.load(tmp_path / "m")) is MLP
+    digits = type("Digits", (DigitsClassifier,), {})
+    digits(seed=0).save(tmp_path / "d")
+    assert type(digits.load(tmp_path / "d")) is digits and type(MLP.load(tmp_path / "d")) is DigitsClassifier
+
+
 # Pickles of version 0.1, compressed: of `DigitsClassifier(3, (2,), 2, seed=0, scale=0.5, class_names="ab")`
 # after two epochs, with each back end.
 PICKLES = {

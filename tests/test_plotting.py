@@ -1,15 +1,17 @@
 """fastmlp.plotting: what is drawn, and that nothing global is touched."""
 
 import io
+import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fastmlp.plotting import plot_confusion, plot_samples, plot_training_results
+from fastmlp.plotting import plot_confusion, plot_samples, plot_training_results, save_figure
 
 TRIPLES = [(900.0, 0.80, 0.81), (300.0, 0.85, 0.84), (90.0, 0.95, 0.91)]
 DIGITS = np.arange(6 * 12, dtype=np.uint8).reshape(6, 12)
@@ -191,6 +193,43 @@ def test_many_classes_are_drawn_without_counts():
 def test_confusion_that_does_not_fit_is_refused(confusion, names):
     with pytest.raises(ValueError, match="names: expected n x n and n"):
         plot_confusion(confusion, names)
+
+
+def test_names_are_drawn_as_they_stand():
+    names = ["$x^$", "a" * 50, "\tb\ud800"]
+    drawn = ["$x^$", "a" * 39 + "…", " b "]
+    figure = render(plot_confusion(np.eye(3, dtype=int), names))
+    for labels in (figure.axes[0].get_xticklabels(), figure.axes[0].get_yticklabels()):
+        assert [label.get_text() for label in labels] == drawn
+    figure = render(plot_samples(np.ones((3, 4)), [0, 1, 2], [0, 1, 2], class_names=names))
+    titles = [axes.get_title() for axes in figure.axes[:3]]
+    assert titles == [f"true {name}\npredicted {name}" for name in drawn]
+
+
+def test_missing_glyphs_are_told_of_once_and_other_warnings_come_through(tmp_path, monkeypatch):
+    figure = plot_confusion(np.eye(2, dtype=int), ["\u55b5\u72ac", "\u55b5"])
+    assert save_figure(figure, tmp_path / "a.png") == "\u55b5\u72ac"
+    assert save_figure(plot_confusion(np.eye(2, dtype=int)), tmp_path / "a.png") == ""
+    monkeypatch.setattr(
+        "fastmlp.plotting._as_png", lambda figure: warnings.warn("other", stacklevel=1) or b""
+    )
+    with pytest.warns(UserWarning, match="other"):
+        save_figure(figure, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: plot_training_results(TRIPLES),
+        lambda: plot_samples(DIGITS, range(6), image_shape=(3, 4)),
+        lambda: plot_confusion(np.eye(3, dtype=int)),
+    ],
+    ids=["training", "samples", "confusion"],
+)
+def test_notebooks_show_the_figures(make):
+    figure = make()
+    assert figure._repr_png_().startswith(b"\x89PNG")  # what IPython asks an object for
+    assert pickle.loads(pickle.dumps(figure))._repr_png_() == figure._repr_png_()
 
 
 @pytest.mark.parametrize("name", ["images", "labels", "predictions"])

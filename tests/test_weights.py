@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from models import X_GOOD, Y_GOOD, make_model
 
-from fastmlp import SGD, Adam, kernels, reference, train_epoch
+from fastmlp import MLP, SGD, Adam, DataLoader, kernels, reference, train_epoch
+from fastmlp.weights import _OURS
 
 OPS = pytest.mark.parametrize("ops", [kernels, reference])
 
@@ -51,3 +52,15 @@ def test_new_weights_end_an_average_and_keep_the_optimizers_state(ops):
     assert state["average"] is None and state["optimizer"] == "momentum" and state["steps"] == 2
     model.reset_optimizer()
     assert model.get_state()["optimizer"] is None and model.get_state()["steps"] == 0
+
+
+def test_every_attribute_is_made_anew_for_a_copy():
+    model = MLP([4, 3, 2], center="mean", dropout=0.1, seed=0)
+    assert {*vars(model)} == _OURS
+    loader = DataLoader(np.eye(4), [0, 1, 1, 0])
+    train_epoch(model, loader, lr=0.1)
+    model.forward(loader.X, loader.y)
+    model.backward()
+    model.step(0.1)
+    model.predict(loader.X)
+    assert {*vars(model)} == _OURS

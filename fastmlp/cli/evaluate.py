@@ -15,6 +15,7 @@ from fastmlp.model import MLP
 from fastmlp.plotting import plot_confusion, save_figure
 
 from .arguments import MODEL, add_command
+from .console import Interrupts, note_boxes
 from .data import add_data, read_data
 
 
@@ -65,5 +66,6 @@ def _report_classes(model: MLP, X: NDArray[np.uint8], y: NDArray[np.uint8], pict
     present = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
     shown = [names[k] for k in present]
     print(classification_report(y, predicted, target_names=shown, digits=3, zero_division=0))
-    save_figure(plot_confusion(confusion, names), picture)
+    with Interrupts():
+        note_boxes(picture, save_figure(plot_confusion(confusion, names), picture))
     print(f"Saved the confusion matrix as {picture}")

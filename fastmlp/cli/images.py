@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import idx
+
+# formats that hold films and pages; others hold a picture in several sizes or layers
+_SEQUENCES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 
 
 def read_images(path: Path, invert: bool = False) -> tuple[NDArray[np.uint8], list[str]]:
@@ -51,16 +56,22 @@ def _is_picture(path: Path) -> bool:
 
 
 def _read_picture(path: Path, invert: bool) -> NDArray[np.uint8]:
-    from PIL import Image, UnidentifiedImageError  # slow to import
+    from PIL import Image, ImageOps, UnidentifiedImageError  # slow to import
 
     try:
-        with Image.open(path) as picture:
+        # what Pillow warns of is no concern of a picture that can be read
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+            n_frames = getattr(picture, "n_frames", 1) if picture.format in _SEQUENCES else 1
+            with contextlib.suppress(Exception):  # of metadata; those of the picture come again below
+                ImageOps.exif_transpose(picture, in_place=True)  # as the camera was held
             wide = picture.mode[0] in "IF"  # more than 8 bits a pixel, which Pillow would clip
             pixels = picture.copy() if wide else picture.convert("RGBA")
     except UnidentifiedImageError:
         raise ValueError(f"{path}: found neither a picture nor an IDX file") from None
     except Exception as error:  # Pillow's readers have no common error
         raise ValueError(f"{path}: found a picture that cannot be read ({error})") from None
+    if n_frames > 1:
+        raise ValueError(f"{path}: found {n_frames} pictures in one file, expected one; save each as its own")
     if wide:
         return _to_bytes(path, np.asarray(pixels))
     # what is transparent shows the background

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from fastmlp import __version__
 
 from . import bench, evaluate, info, predict, train
+from .console import complain, note
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,8 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):  # a program without a console may have none
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))
+        with contextlib.suppress(AttributeError, OSError):  # what others have put there may not have it
+            # names of files and classes may have what the console cannot show
+            getattr(sys, name).reconfigure(errors="backslashreplace")
     try:
-        code = _run(argv)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = _run(argv)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -35,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         if not isinstance(error, BrokenPipeError):  # the reader of a pipe has seen enough
-            print(f"fastmlp: error: {_in_one_line(error)}", file=sys.stderr)
+            complain(error)
         _drop_unwritten()
         return 1
 
@@ -50,19 +59,15 @@ def _run(argv: Sequence[str] | None) -> int:
         return int(end.code or 0)
 
 
+def _show_warning(message: Warning | str, *place: Any, **line: Any) -> None:
+    note(" ".join(str(message).split()))
+
+
 def _drop_unwritten() -> None:
     try:
         sys.stdout.flush()
     except OSError:  # the interpreter flushes again when it ends, and would complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-def _in_one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    text = " ".join(str(error).split())
-    expected = isinstance(error, ValueError | OSError | FloatingPointError | RuntimeError) and text
-    return text if expected else f"{type(error).__name__}: {text}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.model import MLP
+from fastmlp.start import in_one_line
 
 from .arguments import MODEL, add_command
+from .console import complain, note
 from .images import read_images
 
 
@@ -35,19 +37,48 @@ def add(commands: Any) -> None:
 
 
 def predict(args: argparse.Namespace) -> int:
-    """Print what a model says of each image: its class and the probability of that, labels or numbers."""
-    model = MLP.load(args.model)
+    """Print what a model says of each image: its class and the probability of that, labels or numbers.
+
+    An image of which nothing can be said is told of on stderr, and the others are answered.
+    """
+    model, failed, odd = MLP.load(args.model), False, []
     for path in args.images:
-        images, names = read_images(path, args.invert)
-        shape = model.image_shape or images.shape[1:]
-        if images.shape[1:] != shape:
-            found, expected = (" x ".join(map(str, sides)) for sides in (images.shape[1:], shape))
-            raise ValueError(
-                f"{path}: found an image of {found} pixels (height x width), expected {expected}"
-            )
-        for name, answer in zip(names, _answers(model, images.reshape(len(images), -1)), strict=True):
+        try:
+            images, names = read_images(path, args.invert)
+            _check_sides(path, images, model)
+            answers = list(_answers(model, images.reshape(len(images), -1)))
+        except (ValueError, OSError, FloatingPointError) as error:
+            said = in_one_line(error)
+            complain(error if said.startswith(str(path)) else ValueError(f"{path}: {said}"))
+            failed = True
+            continue
+        odd += [name for name, light in zip(names, _have_light_borders(images), strict=True) if light]
+        for name, answer in zip(names, answers, strict=True):
             print(f"{name}: {answer}")
-    return 0
+    if odd:
+        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+        border, other, remedy = "light", "dark on light", "add --invert"
+        if args.invert:
+            border, other, remedy = "dark", "light on dark", "leave --invert out"
+        note(f"{odd[0]}{more}: the border is {border}, as of {other}; if that is so, {remedy}")
+    return 1 if failed else 0
+
+
+def _check_sides(path: Path, images: NDArray[np.uint8], model: MLP) -> None:
+    height, width = images.shape[1:]
+    expected = (
+        f"{model.n_in} in all" if model.image_shape is None else " x ".join(map(str, model.image_shape))
+    )
+    if height * width != model.n_in or (height, width) != (model.image_shape or (height, width)):
+        raise ValueError(
+            f"{path}: found an image of {height} x {width} pixels (height x width), expected {expected}"
+        )
+
+
+def _have_light_borders(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell of which images more than half of the pixels at the border are light."""
+    sides = images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]
+    return np.mean(np.concatenate(sides, axis=1) > 127, axis=1) > 0.5
 
 
 def _answers(model: MLP, X: NDArray[np.uint8]) -> Iterator[str]:

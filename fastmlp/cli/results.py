@@ -16,6 +16,8 @@ from fastmlp.model import MLP
 from fastmlp.plotting import plot_samples, plot_training_results, save_figure
 from fastmlp.training import History
 
+from .console import note_boxes
+
 FILES = ("model.safetensors", "history.csv", "training.png", "samples.png")
 
 
@@ -103,6 +105,6 @@ def save_pictures(
     """Draw what the model says of some images, and its learning curves where an epoch ended."""
     names, sides = model.class_names, model.image_shape
     samples = plot_samples(images, labels, model.predict(images), class_names=names, image_shape=sides)
-    save_figure(samples, folder / "samples.png")
+    note_boxes(folder / "samples.png", save_figure(samples, folder / "samples.png"))
     if len(history):
         save_figure(plot_training_results(history, legend), folder / "training.png")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +18,7 @@ from fastmlp.model import MLP, DigitsClassifier
 from fastmlp.training import History, Record, fit, train_epoch
 
 from .arguments import add_command
-from .console import Clock, say
+from .console import Clock, Interrupts, say
 from .data import read_data
 from .options import add_options, check_options, describe_options, make_optimizer, make_stopping, remedy_for
 from .recipe import cook_all
@@ -52,16 +50,29 @@ def train(args: argparse.Namespace) -> int:
     clock = Clock()
     with clock.part("reading data"):
         data = _hold_back(_read_data(args), args.holdout, args.seed)
-    with places(args.out, args.checkpoint, args.resume) as folder:
+    with places(args.out, args.checkpoint, args.resume) as folder, Interrupts(may_cut=True) as interrupts:
         model, loader = _prepare(args, data, folder, clock)
         try:
             history = _fit(args, data, model, loader, clock)
-        except Exception as error:  # divergence, a full disk, a reader of stdout that is gone
+        except Exception as error:  # divergence, a full disk
+            interrupts.may_cut = False
             if hasattr(error, "history"):  # the model has the weights of the last epoch that ended
                 save(folder, model, error.history)
             raise
+        interrupts.may_cut = False
+        _finish(args, data, model, history, folder, clock)
+    return 130 if history.interrupted else 0
+
+
+def _finish(
+    args: argparse.Namespace, data: _Data, model: MLP, history: History, folder: Path, clock: Clock
+) -> None:
+    """Save what came of the run, and tell of it."""
     with clock.part("saving"):
         save(folder, model, history)
+    if data.held_back:
+        with clock.part("scoring"):
+            say(f"[Test images] f1: {evaluate(model, data.X_test, data.y_test):.3f}")
     with clock.part("pictures"):
         shown, legend = slice(15), _LEGEND if data.held_back else None
         save_pictures(folder, model, history, data.X_test[shown], data.y_test[shown], legend)
@@ -69,7 +80,6 @@ def train(args: argparse.Namespace) -> int:
     say(f"{clock}\n{ending} the model, its history and pictures in {folder}")
     if history.interrupted and args.checkpoint:
         say(f"Go on with: {shlex.join(['fastmlp', *args.argv, *([] if args.resume else ['--resume'])])}")
-    return 130 if history.interrupted else 0
 
 
 def _follow_recipe(args: argparse.Namespace) -> int:
@@ -84,8 +94,9 @@ def _follow_recipe(args: argparse.Namespace) -> int:
         # of other data, since compiling is not counted
         _load_kernels(MLP([784, 1, 10], seed=0, scale=1 / 255, center=np.zeros(784)), data, args)
         best = cook_all(args, data.X, data.y, data.X_test, data.y_test)
-    save(folder, best.model, best.history)
-    save_pictures(folder, best.model, best.history, data.X_test[:15], data.y_test[:15], None)
+    with Interrupts():
+        save(folder, best.model, best.history)
+        save_pictures(folder, best.model, best.history, data.X_test[:15], data.y_test[:15], None)
     say(f"Saved the model, its history and pictures in {folder}")
     return 0
 
@@ -170,17 +181,10 @@ def _describe(args: argparse.Namespace, data: _Data, model: MLP, folder: Path) -
 
 def _load_kernels(tiny: MLP, data: _Data, args: argparse.Namespace) -> None:
     # a tiny model makes Numba load or compile what the run needs, outside the epochs' times
-    text = "Compiling the kernels for this machine, which later runs are spared ..."
-    note = threading.Timer(2.0, say, [text, sys.stderr])
-    note.daemon = True
-    note.start()
-    try:
-        X, y = np.zeros_like(data.X[:1]), data.y[:1]  # zeros, so that masks of them are made too
-        options = {"label_smoothing": args.label_smoothing, "ema": args.ema}
-        train_epoch(tiny, X, y, lr=1e-6, batch_size=1, shuffle=False, **options)
-        tiny.loss(X, y)  # predicts too
-    finally:
-        note.cancel()
+    X, y = np.zeros_like(data.X[:1]), data.y[:1]  # zeros, so that masks of them are made too
+    options = {"label_smoothing": args.label_smoothing, "ema": args.ema}
+    train_epoch(tiny, X, y, lr=1e-6, batch_size=1, shuffle=False, **options)
+    tiny.loss(X, y)  # predicts too
 
 
 def _fit(args: argparse.Namespace, data: _Data, model: MLP, loader: DataLoader, clock: Clock) -> History:
@@ -227,7 +231,4 @@ def _fit(args: argparse.Namespace, data: _Data, model: MLP, loader: DataLoader, 
     clock.add(name, time.perf_counter() - start - sum(r.seconds for r in records))
     if not records and not history.interrupted:
         say(f"That run had ended, after {len(history)} epochs: there is nothing to train")
-    if data.held_back:
-        with clock.part("scoring"):
-            say(f"[Test images] f1: {evaluate(model, data.X_test, data.y_test):.3f}")
     return history

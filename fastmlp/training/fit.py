@@ -75,13 +75,14 @@ def fit(
         trains nothing. It may be the file that `checkpoint` writes
     history : of a finished run, whose model trains on for `epochs` more: numbers and orders of the epochs run
         on, and so do rates, unless they depend on the length of the run: then they start anew
-    progress : show a bar on stderr; "auto" does where that is a terminal
+    progress : show a bar on stderr; "auto" does where that is a terminal or a notebook
 
     Returns
     -------
     History of the epochs that were completed, with those of `resume` or `history` before them. However the
     run ends, the model holds the weights, and what training keeps beside them, of the best epoch with early
-    stopping, and of the last completed one without.
+    stopping, and of the last completed one without. Where an epoch's first batch has no finite loss, the
+    epoch before counts as not completed.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def fit(
     history, begin, end = run.history, run.history.next_epoch, run.first + epochs
     zero = run.first if needs_total(optimizer) else 0  # the epoch that steps are counted from
     callbacks, metric = list(callbacks), METRICS[model.output]
-    shown, bar = _wants_bar(progress), None
+    shown, bar, record = _wants_bar(progress), None, None
     try:
         if shown:
             bar = Bar(len(loader), max(0, end - begin))
@@ -134,7 +135,7 @@ def fit(
                 rates = schedules.rates(optimizer, (epoch - zero) * n, n, (end - zero) * n, epoch)
                 if bar:
                     bar.follow(losses)
-                seconds = _timed_epoch(epoch, model, loader, rates, losses, optimizer, **options)
+                seconds = _timed_epoch(epoch, model, loader, watch, rates, losses, optimizer, **options)
                 loss = total(losses)
                 of_train = evaluate(model, loader.X, loader.y) if score_train or by_score else None
                 of_test = evaluate(model, test.X, test.y) if test else None
@@ -154,21 +155,26 @@ def fit(
                 history.records.append(record)
                 run.ended = watch.ended(record)
                 writer.epoch_ended()
-                if any([_is_true(callback(record)) for callback in callbacks]):
+                with bar.aside() if bar and callbacks else contextlib.nullcontext():
+                    answers = [callback(record) for callback in callbacks]
+                if any(map(_is_true, answers)):
                     run.ended = True
                 if run.ended:
                     break
     except BaseException as error:
-        broken = isinstance(error, KeyboardInterrupt | FloatingPointError)
+        broken = True
+        if history.records and history.records[-1] is record and not watch.has_seen(record):
+            history.records.pop()
         history.interrupted = isinstance(error, KeyboardInterrupt)
         with contextlib.suppress(AttributeError):  # an error of others that cannot be written to
             error.history = history  # type: ignore[attr-defined]
         raise
     finally:
-        if bar:
-            bar.close()
-        if history.records or broken:
+        try:
             watch.restore(broken)
+        finally:
+            if bar:
+                bar.close()
     return history
 
 
@@ -177,7 +183,9 @@ def _wants_bar(progress: bool | Literal["auto"]) -> bool:
         return bool(progress)
     if progress != "auto":
         raise ValueError(f"progress is {progress!r}, expected True, False or 'auto'")
-    return sys.stderr is not None and sys.stderr.isatty()  # a program without a console has no stderr
+    if sys.stderr is None:  # a program without a console
+        return False
+    return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel.")  # a notebook's
 
 
 def _is_true(answer: Any) -> bool:
@@ -186,11 +194,23 @@ def _is_true(answer: Any) -> bool:
     return answer is True or scalar and bool(answer)
 
 
-def _timed_epoch(epoch: int, model: MLP, loader: DataLoader, *args: Any, **options: Any) -> float:
+def _timed_epoch(
+    epoch: int,
+    model: MLP,
+    loader: DataLoader,
+    watch: Watch,
+    rates: Any,
+    losses: Any,
+    *args: Any,
+    **options: Any,
+) -> float:
     start = time.perf_counter()
+    order = loader.next_order()
     try:
-        model.run_epoch(loader, loader.next_order(), *args, **options)
+        model.run_epoch(loader, order, rates, losses, *args, **options)
     except FloatingPointError as error:
+        if not np.isfinite(losses[0]):  # it was the epoch before that went too far
+            watch.go_back()
         raise FloatingPointError(f"epoch {epoch}, {error}") from None
     return time.perf_counter() - start
 

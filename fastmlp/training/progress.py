@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ class Bar:
         )
         self._now: tuple[int, NDArray[Any]] = 0, np.empty(0)  # batches of earlier epochs; this one's losses
         self._ended, self._wake = False, threading.Event()
+        self._drawing, self._is_aside = threading.Lock(), False
         self._thread = threading.Thread(target=self._look, daemon=True)
 
     def start(self) -> None:
@@ -40,8 +42,28 @@ class Bar:
         done, before = self._now
         self._now = done + len(before), losses
 
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Keep the bar off the screen, so that what others print there has lines of its own."""
+        with self._drawing:
+            self._is_aside = True
+            self._bar.clear()
+        try:
+            yield
+        finally:
+            with self._drawing:
+                self._is_aside = False
+                self._bar.n += self._count()
+                self._bar.refresh()
+
     def _look(self) -> None:
         while not self._ended:
             self._wake.wait(_BAR_SECONDS)
-            done, losses = self._now
-            self._bar.update(done + int(np.count_nonzero(~np.isnan(losses))) - self._bar.n)
+            with self._drawing:
+                if not self._is_aside:
+                    self._bar.update(self._count())
+
+    def _count(self) -> int:
+        """Count the batches that are new."""
+        done, losses = self._now
+        return done + int(np.count_nonzero(~np.isnan(losses))) - self._bar.n

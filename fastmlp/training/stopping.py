@@ -55,37 +55,54 @@ class Watch:
     def __init__(self, model: MLP, stopping: EarlyStopping | None) -> None:
         self._model, self._stopping = model, stopping
         self._best, self._waited = math.inf, 0
-        self._kept, self._is_kept = model.get_state(), True
+        # the record of the last epoch that was looked at; the state to leave; whether it is of that epoch
+        self._last: tuple[Record | None, dict[str, Any], bool] = None, model.get_state(), True
+        self._before: tuple[Record | None, dict[str, Any], bool] | None = None  # the same of the one before
 
     def ended(self, record: Record) -> bool:
         """Look at an epoch that has ended; tell whether it is to be the last."""
         stopping, better = self._stopping, True
+        best, waited = self._best, self._waited
         if stopping:
             value = stopping.value(record)
-            self._waited = 0 if value < self._best - stopping.min_delta else self._waited + 1
-            better = value < self._best
-            self._best = value if better else self._best
-        self._is_kept = better or not (stopping and stopping.restore_best)
-        if self._is_kept:
-            self._kept = self._model.get_state()
-        return stopping is not None and self._waited >= stopping.patience
+            waited = 0 if value < best - stopping.min_delta else waited + 1
+            better = value < best
+            best = value if better else best
+        is_kept = better or not (stopping and stopping.restore_best)
+        # the last one in one assignment, so that Ctrl-C comes before all of it or after
+        last = record, self._model.get_state() if is_kept else self._last[1], is_kept
+        self._before, self._last = self._last, last
+        self._best, self._waited = best, waited
+        return stopping is not None and waited >= stopping.patience
+
+    def has_seen(self, record: Record) -> bool:
+        """Tell whether an epoch, the last one or one before it, was looked at to the end."""
+        return self._last[0] is record
+
+    def go_back(self) -> None:
+        """Forget the last epoch where it was to leave its weights: they have no finite loss."""
+        if self._before and self._last[2]:
+            self._last, self._before = self._before, None
 
     def state(self) -> dict[str, Any]:
         """Give what another watch goes on from; "kept" is None where it is the model's state."""
-        return {"best": self._best, "waited": self._waited, "kept": None if self._is_kept else self._kept}
+        _, kept, is_kept = self._last
+        return {"best": self._best, "waited": self._waited, "kept": None if is_kept else kept}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over what `state` gave, once the model has the state that it had then."""
         self._best, self._waited = state["best"], state["waited"]
-        self._is_kept = state["kept"] is None
-        self._kept = self._model.get_state() if self._is_kept else state["kept"]
+        is_kept = state["kept"] is None
+        self._last = None, self._model.get_state() if is_kept else state["kept"], is_kept
 
     def model_state(self) -> dict[str, Any]:
         """Give the model's state after the epoch that was looked at last, copied once at most."""
-        return self._kept if self._is_kept else self._model.get_state()
+        _, kept, is_kept = self._last
+        return kept if is_kept else self._model.get_state()
 
     def restore(self, broken: bool) -> None:
-        """Put the kept state back where a later one is in the model; broken: an epoch did not end."""
-        if broken or not self._is_kept:
-            with contextlib.suppress(ValueError):  # was not finite at the start
-                self._model.set_state(self._kept)
+        """Put the kept state back where a later one is in the model; broken: an epoch may not have ended."""
+        _, kept, is_kept = self._last
+        if broken or not is_kept:
+            with contextlib.suppress(ValueError, RuntimeError):  # not finite at the start; trained by others
+                self._model.set_state(kept)

@@ -8,6 +8,7 @@ import hashlib
 import os
 import pkgutil
 import stat
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -277,6 +278,33 @@ def _without_collections():
             gc.enable()
 
 
+@contextlib.contextmanager
+def _told():
+    """Say on a terminal, once, why a program seems to stand still, where the body takes long."""
+    if _has_told or sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    timer = threading.Timer(SECONDS_UNTOLD, _tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _tell():
+    global _has_told
+    _has_told, folder = True, code_folder()
+    kept = "as every process does" if folder is None else f"once; kept in {folder}"
+    # where a progress bar may be, which goes on in the next line
+    print(f"\r\x1b[Kfastmlp compiles for this machine, {kept}", file=sys.stderr, flush=True)
+
+
+SECONDS_UNTOLD = 1.0
+_has_told = False
+
+
 class Entry:
     """A kernel that Python calls: cached on disk, one variant a set of dtypes, whatever the arrays' layout.
 
@@ -308,7 +336,7 @@ class Entry:
         kinds = tuple((arg.dtype, arg.ndim) if isinstance(arg, np.ndarray) else type(arg) for arg in args)
         if kinds in self._ready:  # without waiting for a compilation of others
             return
-        with _compiling, _without_collections():
+        with _compiling, _told(), _without_collections():
             signature = tuple(self._normal_type(*pair) for pair in zip(self._names, args, strict=True))
             if signature not in self.dispatcher.overloads:  # int and np.int64 have one variant
                 # on a dispatcher of its own, for other threads may be calling the one that everybody calls

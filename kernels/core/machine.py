@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from multiprocessing import current_process
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -118,9 +119,13 @@ def explicit_threads() -> int | None:
 
 
 def default_threads() -> int:
-    """Processors of this process, bounded by the cgroup's quota, OMP_NUM_THREADS and NUMBA_NUM_THREADS."""
+    """Processors of this process, bounded by the cgroup's quota, OMP_NUM_THREADS and NUMBA_NUM_THREADS.
+
+    One in a process of a pool, as multiprocessing makes them, which has others beside it.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     bounds = [len(affinity(0)) if affinity else os.cpu_count() or 1, _cgroup_quota()]
+    bounds += [1] if current_process().daemon else []
     bounds += [os.environ.get(name) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")]
     # OMP_NUM_THREADS may be a list for nested regions; the first number counts
     numbers = [int(first) for bound in bounds if (first := str(bound or "").split(",")[0]).isdecimal()]

@@ -109,3 +109,25 @@ def test_it_says_where_labels_do_not_suit(data_folder, tmp_path, error_line, out
     assert main([*command, "--data", str(data_folder)]) == 1
     assert reason in error_line()
     assert files(tmp_path) == {"model"}
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (["$x^$", "100 $", "\\frac"], ""),
+        (["\0\a", "\ud800", "a\nb"], ""),
+        (["a" * 500, "b", "c"], ""),
+        (
+            ["\u55b5", "\u55b5\u72ac", "c"],
+            "confusion.png: the font lacks \u55b5\u72ac, which boxes stand for\n",
+        ),
+    ],
+    ids=["dollars", "control", "long", "no glyphs"],
+)
+def test_any_class_names_are_drawn(data_folder, tmp_path, capsys, names, note):
+    command = save_constant(tmp_path / "model", "softmax", [0, 1, 0], class_names=names)
+    assert main([*command, "--data", str(data_folder)]) == 0
+    out, err = capsys.readouterr()
+    assert "Saved the confusion matrix" in out
+    assert err.endswith(note) and len(err.splitlines()) == (note != "")
+    assert "confusion.png" in files(tmp_path)

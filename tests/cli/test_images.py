@@ -83,3 +83,32 @@ def test_what_is_no_image_is_refused_by_name(tmp_path, name, reason):
     write_bad_files(tmp_path)
     with pytest.raises((ValueError, FileNotFoundError), match=f"^{tmp_path / name}: {reason}"):
         read_images(tmp_path / name)
+
+
+def test_a_photograph_stands_as_the_camera_was_held(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter, clockwise
+    Image.fromarray(np.rot90(IMAGE)).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(read_images(tmp_path / "turned.png")[0], IMAGE[None])
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0nonsense"], ids=["cut", "none"]
+)
+def test_broken_metadata_do_not_hide_a_picture(tmp_path, exif):
+    Image.fromarray(IMAGE).save(tmp_path / "odd.png", exif=exif)
+    np.testing.assert_array_equal(read_images(tmp_path / "odd.png")[0], IMAGE[None])
+
+
+@pytest.mark.parametrize("name", ["film.gif", "pages.tif", "film.png", "film.webp"])
+def test_several_pictures_in_one_file_are_refused(tmp_path, name):
+    pictures = [Image.fromarray(image) for image in (IMAGE, 255 - IMAGE, IMAGE)]
+    pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:])
+    with pytest.raises(ValueError, match=f"{name}: found 3 pictures in one file, expected one; save each"):
+        read_images(tmp_path / name)
+
+
+def test_a_picture_of_many_pixels_is_read_without_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # of 12: beyond it, and not twice
+    Image.fromarray(IMAGE).save(tmp_path / "large.png")
+    np.testing.assert_array_equal(read_images(tmp_path / "large.png")[0], IMAGE[None])

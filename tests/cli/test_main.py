@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,15 @@ def test_it_starts_without_the_heavy_modules():
     code = f"import sys, fastmlp.cli.main; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def test_warnings_are_notes_of_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(machine, "processor", lambda: warnings.warn("of two\nlines", stacklevel=1) or "mine")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        shown = warnings.showwarning
+        assert main(["info"]) == 0 and warnings.showwarning is shown
+    assert capsys.readouterr().err == "fastmlp: note: of two lines\n"
 
 
 def test_it_runs_without_a_console(monkeypatch):

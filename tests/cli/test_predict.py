@@ -1,6 +1,7 @@
 """`fastmlp predict`: what it prints of pictures and IDX files."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +60,19 @@ def test_it_names_the_image_that_does_not_fit(model_path, tmp_path, error_line):
         assert str(path) in error and reason in error
 
 
+def test_it_names_the_image_of_which_a_model_can_say_nothing(tmp_path, error_line):
+    path, picture = tmp_path / "model.safetensors", tmp_path / "x.png"
+    Image.fromarray(np.full((2, 2), 255, np.uint8)).save(picture)
+    MLP([5, 2], seed=0).save(path)
+    assert main(["predict", str(path), str(picture)]) == 1
+    assert f"{picture}: found an image of 2 x 2 pixels (height x width), expected 5 in all" in error_line()
+    model = MLP([4, 2], seed=0)
+    model.set_weights([np.full((4, 2), 3e38), np.zeros(2)])
+    model.save(path)
+    assert main(["predict", str(path), str(picture)]) == 1
+    assert f"error: {picture}: the logits of row 0 of X are not finite" in error_line()
+
+
 @pytest.mark.parametrize(
     ("output", "biases", "names", "answer"),
     [
@@ -79,3 +93,39 @@ def test_it_says_what_other_outputs_stand_for(tmp_path, capsys, output, biases, 
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(picture)
     assert main(["predict", str(path), str(picture)]) == 0
     assert capsys.readouterr().out == f"{picture}: {answer}\n"
+
+
+def test_the_other_images_of_a_folder_are_answered(model_path, test_images, tmp_path, capsys):
+    names = ["a.png", "b.png", "c.txt", "d.png", "e", "\udce9.png"]  # the last one is no text
+    paths = [str(tmp_path / name) for name in names]
+    for path, image in zip(paths, test_images[0], strict=False):
+        Image.fromarray(image).save(path, format="PNG")
+    Path(paths[1]).write_bytes(Path(paths[1]).read_bytes()[:40])
+    Path(paths[2]).write_text("Thumbs")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(paths[3])
+    Path(paths[4]).unlink()
+    assert main(["predict", str(model_path), *paths]) == 1
+    out, err = capsys.readouterr()
+    answers, errors = out.splitlines(), err.splitlines()
+    assert len(answers) == 2 and answers[0].startswith(f"{paths[0]}: class")
+    assert answers[1].startswith(f"{tmp_path}/\\udce9.png: class")
+    assert len(errors) == 4
+    for error, path in zip(errors, paths[1:5], strict=True):
+        assert error.startswith(f"fastmlp: error: {path}: found")
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("light", [False, True])
+@pytest.mark.parametrize("invert", [False, True])
+def test_a_border_of_the_other_kind_is_told_of(model_path, test_images, tmp_path, capsys, n, light, invert):
+    paths = [tmp_path / f"{i}.png" for i in range(n)]
+    for path, image in zip(paths, test_images[0][2::3], strict=False):  # a bright corner each
+        Image.fromarray(255 - image if light else image).save(path)
+    assert main(["predict", str(model_path), *map(str, paths), *(["--invert"] if invert else [])]) == 0
+    out, err = capsys.readouterr()
+    more = f" and {n - 1} more" if n > 1 else ""
+    remedy = "border is light, as of dark on light; if that is so, add --invert"
+    if invert:
+        remedy = "border is dark, as of light on dark; if that is so, leave --invert out"
+    assert err == ("" if light == invert else f"fastmlp: note: {paths[0]}{more}: the {remedy}\n")
+    assert len(out.splitlines()) == n

@@ -180,6 +180,21 @@ def test_failures_are_one_line_and_leave_what_there_is(train, tmp_path, error_li
     assert not records(tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("FASTMLP_NUM_THREADS", "many", "give a whole number from 1 to 1024"),
+        ("FASTMLP_NUM_THREADS", "0", "give a whole number from 1 to 1024"),
+        ("FASTMLP_SKIP_ZEROS", "maybe", "set it to auto, on or off, or unset it"),
+    ],
+)
+def test_bad_switches_are_told_in_one_line(train, tmp_path, monkeypatch, error_line, name, value, remedy):
+    monkeypatch.setenv(name, value)
+    assert train(tmp_path / "run") == 1
+    assert error_line() == f"fastmlp: error: {name} is '{value}'; {remedy}\n"
+    assert not files(tmp_path)
+
+
 def interrupt_after_the_first_epoch(real_fit):
     def fit(*arguments, callbacks=(), **options):
         def interrupt(record):
@@ -242,6 +257,36 @@ def test_a_real_ctrl_c(data_folder, tmp_path):
     assert (process.returncode, "Traceback" in err) == (130, False)
     assert files(tmp_path / "run") == RUN_FILES
     assert len(records(tmp_path / "run")) >= 4
+
+
+def test_ctrl_c_that_is_held_down_loses_nothing(data_folder, tmp_path):
+    command = [sys.executable, "-m", "fastmlp", "train", "--data", data_folder, "--out", tmp_path / "run"]
+    command += ["--epochs", "1000000", "--lr", "1e-6", "--threads", "1", "--holdout", "0.2"]
+    with subprocess.Popen(
+        list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        next(line for line in process.stdout if line.startswith("[Epoch 03]"))
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert files(tmp_path / "run") == RUN_FILES
+
+
+@pytest.mark.parametrize("n_lines", [0, 1, 5])
+def test_a_reader_that_leaves_does_not_end_a_run(data_folder, tmp_path, n_lines):
+    command = [sys.executable, "-m", "fastmlp", "train", "--data", data_folder, "--out", tmp_path / "run"]
+    command += ["--epochs", "4", "--lr", "1e-6"]
+    with subprocess.Popen(
+        list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(n_lines):
+            assert process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 0 and process.stderr.read() == ""
+    assert files(tmp_path / "run") == RUN_FILES and len(records(tmp_path / "run")) == 4
 
 
 @pytest.mark.parametrize("lr", ["1e30"])

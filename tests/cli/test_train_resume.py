@@ -191,12 +191,3 @@ def test_a_checkpoint_that_cannot_be_written_loses_no_weights(train, tmp_path, m
     assert error_line() == f"fastmlp: error: {tmp_path / 'cp'}: No space left on device\n"
     assert files(tmp_path / "run") == {"model.safetensors", "history.csv"}
     assert len(records(tmp_path / "run")) == 1
-
-
-def test_a_reader_that_is_gone_loses_no_weights(start, tmp_path):
-    with start() as process:
-        process.stdout.close()
-        assert process.wait(60) == 1
-        assert process.stderr.read() == ""
-    assert files(tmp_path / "run") == {"model.safetensors", "history.csv"}
-    assert len(records(tmp_path / "run")) >= 4

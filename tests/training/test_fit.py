@@ -4,6 +4,8 @@ import faulthandler
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -288,6 +290,29 @@ def test_ctrl_c_ends_a_run_within_a_second(ops, data, capsys, long, progress):
     assert bits(model) == after  # nobody trains on
     assert np.isfinite(train_epoch(model, *data, lr=0.1))
     assert not fit(model, *data, epochs=1).interrupted
+
+
+ENDS = """
+import sys, threading
+import numpy as np
+from fastmlp import MLP, fit
+
+X = np.random.default_rng(0).standard_normal((2000, 64)).astype("f")
+started = threading.Event()
+options = {"epochs": 10**9, "callbacks": [lambda record: started.set()], "progress": sys.argv[1] == "bar"}
+given = MLP([64, 128, 2], seed=0), X, (X[:, 0] > 0).astype(int)
+threading.Thread(target=fit, args=given, kwargs=options, daemon=True).start()
+started.wait()
+"""
+
+
+@pytest.mark.parametrize("word", ["bar", "none"] * 3)
+def test_a_program_ends_while_a_thread_of_its_own_trains(word):
+    path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS, word], env=path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0 and "Error" not in done.stderr and "Traceback" not in done.stderr
 
 
 # --- both back ends --------------------------------------------------------------------------------------

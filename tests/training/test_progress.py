@@ -1,5 +1,6 @@
 """The progress bar: where it is shown, and that it changes nothing."""
 
+import io
 import sys
 
 import numpy as np
@@ -33,6 +34,22 @@ def test_a_bar_is_shown_where_it_is_wanted(data, capsys, monkeypatch, progress, 
 def test_without_a_console_there_is_no_bar(data, monkeypatch):
     monkeypatch.setattr("sys.stderr", None)
     assert len(fit(make_small(kernels), *data, epochs=2)) == 2
+
+
+def test_a_notebook_has_a_bar_unasked(data, monkeypatch):
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr("sys.stderr", stream)
+    fit(make_small(kernels), *data, epochs=3, batch_size=16)
+    assert not stream.isatty() and "/21" in stream.getvalue()
+
+
+def test_what_a_callback_prints_has_lines_of_its_own(data, monkeypatch):
+    screen = io.StringIO()
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, screen)
+    fit(make_small(kernels), *data, epochs=3, callbacks=[lambda record: print("said")], progress=True)
+    *lines, _ = screen.getvalue().split("said\n")
+    assert len(lines) == 3 and all("%|" in line and line.endswith(" \r") for line in lines)
 
 
 @pytest.mark.parametrize("progress", ["off", "True", ""])

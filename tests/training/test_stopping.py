@@ -1,12 +1,15 @@
 """Early stopping: what is monitored, when a run ends, and which weights it leaves."""
 
+import sys
+
 import numpy as np
 import pytest
 from models import bits
 from runs import make_samples, make_small
 
-from fastmlp import EarlyStopping, fit, kernels
+from fastmlp import MLP, DataLoader, EarlyStopping, fit, kernels, schedules
 from fastmlp.training import Record
+from fastmlp.training.checkpoint import Writer
 from fastmlp.training.stopping import Watch
 
 
@@ -109,3 +112,94 @@ def test_bad_values_are_refused(options, said):
         EarlyStopping(**options)
     with pytest.raises(ValueError, match="early_stopping is 3"):
         fit(make_small(kernels), *make_samples(), early_stopping=3)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError, MemoryError], ids=str)
+@pytest.mark.parametrize(
+    "place", ["order", "epoch", "score", "loss of validation", "state kept", "state taken", "callback"]
+)
+def test_records_and_weights_agree_wherever_a_run_breaks(monkeypatch, tmp_path, place, error):
+    X, y = make_samples()
+    model, twin, calls = make_small(kernels), make_small(kernels), []
+    test = X[60:], y[60:]
+
+    def break_at(n, real):
+        def call(*arguments, **options):
+            calls.append(place)
+            result = real(*arguments, **options)
+            if len(calls) == n:
+                raise error
+            return result
+
+        return call
+
+    changes = {  # with the number of the call that fails, which is of the third epoch
+        "order": (DataLoader, "next_order", 3),
+        "epoch": (MLP, "run_epoch", 3),
+        "score": (sys.modules["fastmlp.training.fit"], "evaluate", 3),
+        "loss of validation": (MLP, "loss", 3),
+        "state kept": (MLP, "get_state", 4),  # the first is before training
+        "state taken": (Writer, "_take", 4),
+    }
+    callbacks = [break_at(3, lambda record: None)] if place == "callback" else []
+    if place in changes:
+        owner, name, n = changes[place]
+        monkeypatch.setattr(owner, name, break_at(n, getattr(owner, name)))
+    with pytest.raises(error) as caught:
+        fit(model, X, y, lr=0.1, seed=0, validation_data=test, callbacks=callbacks, checkpoint=tmp_path / "c")
+    monkeypatch.undo()
+    history = caught.value.history
+    assert len(history) == (3 if place in ("state taken", "callback") else 2)
+    assert fit(twin, X, y, lr=0.1, seed=0, epochs=len(history)).records[-1].loss == history[-1].loss
+    assert bits(model) == bits(twin)
+    # and the checkpoint goes on from what it has
+    rest = fit(
+        make_small(kernels), X, y, lr=0.1, seed=0, epochs=4, validation_data=test, resume=tmp_path / "c"
+    )
+    assert [record.loss for record in rest] == [
+        record.loss for record in fit(make_small(kernels), X, y, lr=0.1, seed=0, epochs=4)
+    ]
+
+
+@pytest.mark.parametrize(
+    "lr", [schedules.linear(0.1, 0.0), lambda epoch: 0.1 - 0.05 * epoch], ids=["line", "f"]
+)
+def test_a_rate_that_reaches_0_is_trained_to_the_end(lr):
+    history = fit(make_small(kernels), *make_samples(), epochs=3, lr=lr, batch_size=16, seed=0)
+    assert len(history) == 3 and history[-1].rate == 0.0
+
+
+def test_a_rate_that_falls_below_0_leaves_what_came_before():
+    model, twin = make_small(kernels), make_small(kernels)
+    with pytest.raises(ValueError, match="below 0|from 0 up") as caught:
+        fit(model, *make_samples(), epochs=5, lr=lambda epoch: 0.1 - 0.06 * epoch, seed=0)
+    fit(twin, *make_samples(), epochs=2, lr=lambda epoch: 0.1 - 0.06 * epoch, seed=0)
+    assert len(caught.value.history) == 2 and bits(model) == bits(twin)
+
+
+@pytest.mark.parametrize("stopping", [None, EarlyStopping(restore_best=False), EarlyStopping()], ids=repr)
+@pytest.mark.parametrize("n_good", [0, 1, 2])
+def test_a_step_that_shows_in_the_next_epoch_is_taken_back(ops, n_good, stopping):
+    X, y = make_samples()
+    model, twin = make_small(ops), make_small(ops)
+    rates, options = [0.1] * n_good + [1e30] * 2, {"batch_size": 100, "seed": 0}  # a batch an epoch
+    with pytest.raises(FloatingPointError, match=f"epoch {n_good + 1}, batch 0") as caught:
+        fit(model, X, y, epochs=9, lr=rates.__getitem__, early_stopping=stopping, **options)
+    expected = fit(twin, X, y, epochs=n_good, lr=0.1, **options)
+    history = caught.value.history
+    assert [record.loss for record in history] == [record.loss for record in expected]
+    assert bits(model) == bits(twin)
+    model.predict(X)
+
+
+def test_an_error_of_a_rate_takes_nothing_back():
+    def rate(epoch):
+        if epoch == 2:
+            raise FloatingPointError("mine")
+        return 0.1
+
+    model, twin = make_small(kernels), make_small(kernels)
+    with pytest.raises(FloatingPointError, match="mine") as caught:
+        fit(model, *make_samples(), lr=rate, seed=0)
+    fit(twin, *make_samples(), epochs=2, lr=0.1, seed=0)
+    assert len(caught.value.history) == 2 and bits(model) == bits(twin)

@@ -1,5 +1,6 @@
 """Threads, vectors and folders, as asked for and as the machine grants them."""
 
+import multiprocessing.process
 import os
 import threading
 from pathlib import Path
@@ -36,6 +37,14 @@ def test_a_wrong_number_of_threads_is_an_error_that_names_it(n, monkeypatch):
         monkeypatch.setenv("FASTMLP_NUM_THREADS", n)
         with pytest.raises(ValueError, match=f"FASTMLP_NUM_THREADS is '{n}'"):
             machine.get_num_threads()
+
+
+def test_a_process_of_a_pool_has_one_thread_unless_told_otherwise(monkeypatch):
+    child = multiprocessing.get_context("spawn").Process(daemon=True)
+    monkeypatch.setattr(multiprocessing.process, "_current_process", child)
+    assert machine.get_num_threads() == machine.default_threads() == 1
+    machine.set_num_threads(3)
+    assert machine.get_num_threads() == 3
 
 
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"])
