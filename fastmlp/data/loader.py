@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import kernels
+from fastmlp.numbers import flag
 from fastmlp.ops import Operations, check_ops
 
 from .inputs import prepare_inputs
@@ -100,7 +101,7 @@ class DataLoader:
     ------
     ValueError
         X, y or sample_weight is bad or empty, or they differ in length; batch_size is below 1 or leaves no
-        batch; the seed is negative; FASTMLP_SKIP_ZEROS is none of its values.
+        batch; shuffle or drop_last is no flag; the seed is negative; FASTMLP_SKIP_ZEROS is bad.
     TypeError
         batch_size or seed is of a wrong type.
     """
@@ -125,8 +126,8 @@ class DataLoader:
         self._labels: dict[tuple[str, int], NDArray[Any]] = {}
         self._scaled: tuple[Any, NDArray[Any]] | None = None
         self._batch_size = _check_batch_size(batch_size)
-        self._shuffle = bool(shuffle)
-        self._drop_last = bool(drop_last)
+        self._shuffle = flag("shuffle", shuffle)
+        self._drop_last = flag("drop_last", drop_last)
         if len(self) == 0:
             raise ValueError(f"drop_last leaves no batch: {len(self._X)} samples, batch_size {batch_size}")
         self._seed, self._is_drawn = _check_seed(seed), seed is None
