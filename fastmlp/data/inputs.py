@@ -95,7 +95,7 @@ def _numbers_of_frame(values: Any) -> Any:
         return values
     try:
         return values.to_numpy(dtype=np.result_type(*dtypes))
-    except ValueError:  # values are missing, which then are objects
+    except (TypeError, ValueError):  # values are missing, which then are objects
         return values
 
 
