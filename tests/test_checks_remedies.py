@@ -67,6 +67,9 @@ SAMPLES = {
     "a sparse matrix": (scipy.sparse.csr_matrix(X_GOOD), X_GOOD),
     "a sparse array": (scipy.sparse.coo_array(X_GOOD), X_GOOD),
     "a generator": (lambda: (row for row in X_GOOD), X_GOOD),
+    "a lazy frame": (polars.LazyFrame(X_GOOD), X_GOOD),
+    "columns by name": (dict(enumerate(X_GOOD.T)), X_GOOD),
+    "a series of rows": (pandas.Series(list(X_GOOD)), X_GOOD),
     "images": (X_GOOD.reshape(4, 2, 3), X_GOOD),
     "images in a list": (X_GOOD.reshape(4, 3, 2).tolist(), X_GOOD),
     "words": (np.repeat(WORDS[:, None], 2, axis=1), np.tile(ROWS, 2)),
@@ -82,9 +85,7 @@ GIVEN |= {f"X: {name}": (X, Y_GOOD, expected) for name, (X, expected) in SAMPLES
 
 def follow(said, given):
     """Run the code in an error's text, on what was given."""
-    code = re.search(
-        r"; try (.*?)(, a model whose last width is len\(classes\), with class_names=classes)?$", said
-    )
+    code = re.search(r"; try (.*?)(, a model whose last width is len\(classes\), with .*)?$", said)
     name = re.search(r"\b[Xy]\b", code[1])[0]
     code = code[1] if " = " in code[1] else f"{name} = {code[1]}"
     exec(code, NAMES, given)
@@ -101,9 +102,12 @@ def test_what_an_error_tells_to_try_trains_what_was_meant(ops, X, y, expected):
     if "classes" in given:
         assert len(given["classes"]) == 3
         model = make_model(ops, class_names=given["classes"])
-        named = np.array(model.class_names)[given["y"]]
+        assert model.class_names == tuple(given["classes"])
+        named = given["classes"][given["y"]]
         words = np.ravel(np.asarray(y)).tolist()
         assert named.tolist() == [word.decode() if isinstance(word, bytes) else str(word) for word in words]
+        later = re.search("for its other data (.*)$", str(caught.value))[1]
+        assert eval(later, NAMES, {**given, "y": y}).tolist() == given["y"].tolist()
     train_epoch(model, given["X"], given["y"], lr=0.1, shuffle=False)
     is_label = np.ndim(expected) == 1 or expected is ROWS
     train_epoch(twin, *((X_GOOD, expected) if is_label else (expected, Y_GOOD)), lr=0.1, shuffle=False)
@@ -126,9 +130,9 @@ def test_one_output_for_two_classes_is_logistic_or_two(ops, y):
         train_epoch(make_model(ops, (6, 1)), X_GOOD, y)
     train_epoch(make_model(ops, (6, 1), output="logistic"), X_GOOD, y)
     train_epoch(make_model(ops, (6, 2)), X_GOOD, np.ravel(y).astype(int))
-    signs = np.where(np.ravel(y), 1, -1)
+    signs = np.where(y, 1, -1)
     model, twin = (make_model(ops, (6, 1), output="logistic") for _ in range(2))
-    with pytest.raises(ValueError, match=r"\] is -?1, expected 0 or 1; try") as caught:
+    with pytest.raises(ValueError, match=r"\] is .*-1.*, expected .*; try") as caught:
         train_epoch(model, X_GOOD, signs)
     train_epoch(model, X_GOOD, follow(str(caught.value), {"y": signs})["y"], shuffle=False)
     train_epoch(twin, X_GOOD, y, shuffle=False)
@@ -145,12 +149,25 @@ def test_one_output_for_two_classes_is_logistic_or_two(ops, y):
         ),
         (0 * ROWS, r"y\[0\] sums to 0.0, expected 1; .* or have output='logistic'", "logistic"),
         (2.5 * ROWS, "numbers to be predicted want output='identity'", "identity"),
+        (0.5 + Y_GOOD[:, None], "numbers to be predicted want output='identity'", None),
     ],
 )
 def test_rows_that_are_no_shares_want_another_output(ops, y, said, output):
+    if output is None:
+        with pytest.raises(ValueError, match=said):
+            train_epoch(make_model(ops, (6, 1)), X_GOOD, y)
+        train_epoch(make_model(ops, (6, 1), output="identity"), X_GOOD, y)
+        return
     with pytest.raises(ValueError, match=said):
         train_epoch(make_model(ops), X_GOOD, y)
     train_epoch(make_model(ops, output=output), X_GOOD, y)
+
+
+def test_exclusive_classes_of_logistic_outputs_want_softmax(ops):
+    for n_out in (1, 3):
+        with pytest.raises(ValueError, match="; classes that exclude each other want output='softmax'$"):
+            train_epoch(make_model(ops, (6, n_out), output="logistic"), X_GOOD, [0, 1, 2, 0])
+    train_epoch(make_model(ops, output="softmax"), X_GOOD, [0, 1, 2, 0])
 
 
 def test_shares_are_divided_by_their_sum(ops):
@@ -170,6 +187,7 @@ MISSING = {
     ),
     "boolean": (pandas.DataFrame({"a": pandas.array([None, True], "boolean")}), r"X\[0, 0\] is <NA>"),
     "with words": (pandas.DataFrame({"a": ["b", None], "b": 1}), r"X\[1, 0\] is (None|nan), a missing"),
+    "dates": (np.array([["2020-01-01"], ["NaT"]], "M8[s]"), r"X\[1, 0\] is NaT, a missing"),
     "with floats": (
         pandas.DataFrame({"a": pandas.array([1, None], "Int64"), "b": 0.5}),
         "<NA>, a missing|X has NaN",
@@ -212,7 +230,7 @@ def test_missing_values_are_named(ops, name):
     model = make_model(ops, (np.shape(X)[1], 3))
     with pytest.raises(ValueError, match=said):
         model.predict(X)
-    if "words" not in name:  # without the rows
+    if name not in ("with words", "dates"):  # without the rows
         model.predict(
             X.dropna() if hasattr(X, "dropna") else X.drop_nulls() if hasattr(X, "columns") else X[:1]
         )

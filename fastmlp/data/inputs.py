@@ -2,8 +2,9 @@
 
 import math
 import mmap
+import reprlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,21 +105,24 @@ def _refuse_single(values: Any, array: NDArray[Any], name: str) -> None:
         raise ValueError(
             f"{name} is the single number {array}, expected an array with an entry for each sample"
         )
-    kind, remedy = f"of type {type(values).__name__}", ""
-    if hasattr(values, "toarray"):
-        kind, remedy = f"a sparse {type(values).__name__}", f"; try {name}.toarray()"
-    elif isinstance(values, Iterator):
-        remedy = f"; try list({name})"
-    raise ValueError(f"{name} is {kind}, expected an array or a list of real numbers{remedy}")
+    calls = (f"{name}.{method}()" for method in ("toarray", "collect", "compute") if hasattr(values, method))
+    remedy = next(calls, "")  # sparse ones, and frames that are not there yet
+    if isinstance(values, Iterator):
+        remedy = f"list({name})"
+    elif isinstance(values, Mapping):
+        remedy = f"np.column_stack(list({name}.values()))"
+    kind = f"{'sparse ' if hasattr(values, 'toarray') else ''}{type(values).__name__}"
+    expected = f"an array or a list of real numbers{'; try ' if remedy else ''}{remedy}"
+    raise ValueError(f"{name} is of type {kind}, expected {expected}")
 
 
 def _refuse_objects(values: Any, array: NDArray[Any], name: str) -> None:
     """Raise ValueError for what are no real numbers, with a call that makes some of them."""
     what, is_label = f"has dtype {array.dtype}", name in ("y", "labels")
-    elements = array.ravel().tolist() if array.dtype.kind == "O" else []
+    elements: Any = array.ravel() if array.dtype.kind in "OmM" else []
     for i, element in enumerate(elements):
-        is_nan = isinstance(element, float | np.floating) and element != element
-        if element is None or is_nan or type(element).__name__ in ("NAType", "NaTType"):
+        is_nan = isinstance(element, float | np.inexact) and element != element
+        if element is None or is_nan or str(element) in ("<NA>", "NaT"):
             place = ", ".join(str(int(k)) for k in np.unravel_index(i, array.shape))
             raise ValueError(
                 f"{name}[{place}] is {element}, a missing value: leave out the rows with one, or fill them"
@@ -129,15 +133,16 @@ def _refuse_objects(values: Any, array: NDArray[Any], name: str) -> None:
             plain = f"np.ravel({name})" + ("" if array.dtype.kind in "UT" else ".astype(str)")
             remedy = (
                 f"classes, {name} = np.unique({plain}, return_inverse=True), a model whose last width is "
-                "len(classes), with class_names=classes"
+                "len(classes), with class_names=classes, and for its other data np.searchsorted(classes, "
+                f"{plain})"
             )
         elif hasattr(values, "dtypes") and hasattr(values, "iloc"):
             remedy = f"pandas.get_dummies({name})"
         elif array.ndim == 2:
             remedy = f"sklearn.preprocessing.OneHotEncoder().fit_transform({name}).toarray()"
-    strange = [one for one in elements if not isinstance(one, int | float)]
+    strange = [one for one in elements if not isinstance(one, int | float | np.generic)]
     if strange:
-        what += f", with the element {strange[0]!r}"
+        what += f", with the element {reprlib.repr(strange[0])}"
     raise ValueError(f"{name} {what}, expected real numbers{'; try ' if remedy else ''}{remedy}")
 
 
@@ -147,6 +152,10 @@ def _call_for_numbers(array: NDArray[Any], name: str) -> str:
         return f"np.real({name})"
     if array.dtype.names:
         return f"numpy.lib.recfunctions.structured_to_unstructured({name})"
+    if (
+        array.dtype.kind == "O" and len({np.shape(one) for one in array.flat} | {()}) == 2
+    ):  # rows of one length
+        return f"np.stack(list({name}))"
     for kind in (int, float):
         try:
             numbers = array.astype(kind)

@@ -14,6 +14,7 @@ from .inputs import as_array
 _SUM_TOLERANCE = 1e-6  # of a row of probabilities, well above the rounding of float32
 _HALF = np.finfo(np.float16)
 _NUMBERS = "numbers to be predicted want output='identity'"
+_EXCLUSIVE = "classes that exclude each other want output='softmax'"
 _TWO = f"two classes want output='logistic', or two outputs and labels 0 and 1; {_NUMBERS}"  # of one output
 
 
@@ -189,14 +190,17 @@ def warn_of_absent_classes(y: NDArray[Any], n_out: int) -> None:
 
 def _targets(y: NDArray[Any], output: str, n_out: int) -> NDArray[np.float64]:
     if y.ndim == 1 and n_out > 1:
-        raise ValueError(f"y has shape {y.shape}, expected (n, {n_out}), a column for each output")
+        remedy = f"; {_EXCLUSIVE}" if output == "logistic" else ""
+        raise ValueError(f"y has shape {y.shape}, expected (n, {n_out}), a column for each output{remedy}")
     if y.ndim == 2 and y.shape[1] != n_out:
         raise ValueError(f"y has {y.shape[1]} columns, expected {n_out}, the model's outputs")
     if output == "logistic":
         expected = "0 or 1" if y.dtype.kind == "i" else "probabilities, none below 0 or above 1"
         wrong = (y < 0) | (y > 1)
-        if y.ndim == 1 and wrong.any() and len(np.unique(y)) == 2:  # such as -1 and 1
-            expected += "; try y = np.unique(y, return_inverse=True)[1]"
+        if n_out == 1 and wrong.any() and (y == np.floor(y)).all():
+            few = len(np.unique(y)) <= 2  # such as -1 and 1
+            remedy = "try y = np.unique(np.ravel(y), return_inverse=True)[1]"
+            expected += f"; {remedy if few else _EXCLUSIVE}"
         _refuse(y, wrong, expected)
     if output == "exp":
         _refuse(y, y < 0, "none below 0")
