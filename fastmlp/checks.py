@@ -202,10 +202,9 @@ def check_samples(X: ArrayLike, config: Config, scale: Any, ops: Operations) -> 
     samples, n_in = X if type(X) is np.ndarray else as_array(X, "X"), config.sizes[0]
     is_single = samples.ndim == 1 or samples.shape == config.image_shape
     if samples.ndim > 1 and samples.size == n_in != samples.shape[-1] and not is_single:
-        expected = f"(n, {n_in}), or the model's image_shape, {config.image_shape}"
-        raise ValueError(
-            f"X has shape {samples.shape}, expected {expected}; for one sample: np.reshape(X, (1, -1))"
-        )
+        image = f" or {config.image_shape}" if config.image_shape else ""
+        expected = f"(n, {n_in}){image}; for one sample: np.reshape(X, (1, -1))"
+        raise ValueError(f"X has shape {samples.shape}, expected {expected}")
     return check_inputs(samples.reshape(1, -1) if is_single else samples, n_in, scale, ops)
 
 

@@ -14,6 +14,7 @@ from .inputs import as_array
 _SUM_TOLERANCE = 1e-6  # of a row of probabilities, well above the rounding of float32
 _HALF = np.finfo(np.float16)
 _NUMBERS = "numbers to be predicted want output='identity'"
+_RENUMBERED = "np.unique(np.ravel({}), return_inverse=True)[1]"
 _EXCLUSIVE = "classes that exclude each other want output='softmax'"
 _TWO = f"two classes want output='logistic', or two outputs and labels 0 and 1; {_NUMBERS}"  # of one output
 
@@ -35,12 +36,12 @@ def to_one_hot(labels: ArrayLike, n_classes: int) -> NDArray[np.float32]:
     ValueError
         The labels are not of that kind, or one is not below n_classes.
     """
-    y = prepare_labels(labels, len(np.atleast_1d(labels)))
+    given = as_array(labels, "labels")
+    y = prepare_labels(given, len(given))
     if y.ndim == 2 and y.shape[1] != 1:
-        raise ValueError(
-            f"labels have shape {y.shape}, expected (batch,) integers; try {_call_for_labels(y)}"
-        )
-    y = _classes(y, n_classes)
+        remedy = _call_for_labels(y, "labels")
+        raise ValueError(f"labels have shape {y.shape}, expected (batch,) integers; try {remedy}")
+    y = _classes(y, n_classes, "labels")
     one_hot = np.zeros((len(y), n_classes), np.float32)
     one_hot[np.arange(len(y)), y] = 1
     return one_hot
@@ -117,28 +118,29 @@ def labels_for(y: NDArray[Any], output: str, n_out: int) -> NDArray[Any]:
     return _classes(y, n_out)
 
 
-def _classes(y: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
+def _classes(y: NDArray[Any], n_classes: int, name: str = "y") -> NDArray[np.int64]:
     """Give integer labels from 0 to n_classes - 1."""
     labels = y.ravel()
     if y.dtype.kind == "f":
-        _refuse(labels, labels != np.floor(labels), f"integer labels; {_NUMBERS}")
+        _refuse(labels, labels != np.floor(labels), f"integer labels; {_NUMBERS}", name)
     wrong = (labels < 0) | (labels >= n_classes)
     if wrong.any():
-        found, remedy = len(np.unique(labels)), "try y = np.unique(np.ravel(y), return_inverse=True)[1]"
+        found, remedy = len(np.unique(labels)), f"try {name} = {_RENUMBERED.format(name)}"
         remedy += f" and {found} classes" if found > n_classes else ""
         raise ValueError(
-            f"y has the label {int(labels[wrong][0])}, expected 0 to {n_classes - 1} of {n_classes} classes; "
-            f"{_TWO if n_classes == 1 else remedy}"
+            f"{name} has the label {int(labels[wrong][0])}, expected 0 to {n_classes - 1} of {n_classes} "
+            f"classes; {_TWO if n_classes == 1 else remedy}"
         )
     if y.ndim == 2 or y.dtype.kind == "f":
         what = f"has shape {y.shape}, a column" if y.ndim == 2 else "holds floats"
-        raise ValueError(f"y {what}, expected (n,) integer labels; try {_call_for_labels(y)}")
+        raise ValueError(f"{name} {what}, expected (n,) integer labels; try {_call_for_labels(y, name)}")
     return y
 
 
-def _call_for_labels(y: NDArray[Any]) -> str:
+def _call_for_labels(y: NDArray[Any], name: str = "y") -> str:
     """Give a call that makes integer labels of what is none: of rows the class with the largest share."""
-    return "np.argmax(y, axis=1)" if y.ndim == 2 and y.shape[1] > 1 else "np.ravel(y).astype(int)"
+    is_rows = y.ndim == 2 and y.shape[1] > 1
+    return f"np.argmax({name}, axis=1)" if is_rows else f"np.ravel({name}).astype(int)"
 
 
 def _shares(y: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
@@ -180,7 +182,7 @@ def warn_of_absent_classes(y: NDArray[Any], n_out: int) -> None:
     """
     n_found = int(np.count_nonzero(np.bincount(y) if y.ndim == 1 else y.any(axis=0)))
     if 2 * n_found < n_out:
-        rest = "y = np.unique(y, return_inverse=True)[1]" if y.ndim == 1 else "y without its columns of zeros"
+        rest = f"y = {_RENUMBERED.format('y')}" if y.ndim == 1 else "y without its columns of zeros"
         warnings.warn(
             f"y has {n_found} of the model's {n_out} classes, whose other outputs are trained for nothing; "
             f"try {rest}, and a last width of {n_found}",
@@ -199,8 +201,7 @@ def _targets(y: NDArray[Any], output: str, n_out: int) -> NDArray[np.float64]:
         wrong = (y < 0) | (y > 1)
         if n_out == 1 and wrong.any() and (y == np.floor(y)).all():
             few = len(np.unique(y)) <= 2  # such as -1 and 1
-            remedy = "try y = np.unique(np.ravel(y), return_inverse=True)[1]"
-            expected += f"; {remedy if few else _EXCLUSIVE}"
+            expected += f"; try y = {_RENUMBERED.format('y')}" if few else f"; {_EXCLUSIVE}"
         _refuse(y, wrong, expected)
     if output == "exp":
         _refuse(y, y < 0, "none below 0")

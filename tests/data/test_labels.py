@@ -21,11 +21,12 @@ class TestToOneHot:
     @pytest.mark.parametrize(
         "labels, message",
         [
-            ([0, 3, 1], "y has the label 3, expected 0 to 2 of 3 classes"),
-            ([0, -1], "y has the label -1, expected 0 to 2"),
-            ([0.0, 1.0], r"floats, expected \(n,\) integer labels; try np.ravel\(y\).astype\(int\)"),
-            ([[0], [1]], r"\(2, 1\).*np.ravel\(y\)"),
-            ([[1, 0, 0]], r"shape \(1, 3\), expected \(batch,\) integers; try np.argmax\(y, axis=1\)"),
+            ([0, 3, 1], "labels has the label 3, expected 0 to 2 of 3 classes"),
+            ([0, -1], r"the label -1, expected 0 to 2 .* labels = np.unique\(np.ravel\(labels\), return_inv"),
+            ([0.0, 1.0], r"floats, expected \(n,\) integer labels; try np.ravel\(labels\).astype\(int\)"),
+            ([0.5, 1.0], r"labels\[0\] is 0.5, expected integer labels"),
+            ([[0], [1]], r"\(2, 1\).*np.ravel\(labels\)"),
+            ([[1, 0, 0]], r"shape \(1, 3\), expected \(batch,\) integers; try np.argmax\(labels, axis=1\)"),
             (3, "single number"),
         ],
     )
@@ -98,7 +99,7 @@ class TestPrepareLabels:
         with pytest.raises(ValueError, match=r"y\[1\] has masked elements"):
             prepare_labels(list(y), 3)
         assert prepare_labels(y[[0, 2]], 2).tolist() == y[[0, 2]].tolist()
-        with pytest.raises(ValueError, match="y has masked elements"):
+        with pytest.raises(ValueError, match="labels has masked elements"):
             to_one_hot(y, 2)
 
 
