@@ -1,5 +1,6 @@
 """Inputs as the kernels take them."""
 
+import contextlib
 import math
 import mmap
 import reprlib
@@ -49,9 +50,9 @@ def prepare_inputs(X: ArrayLike) -> NDArray[Any]:
         return array
     if _is_mapped(array):
         warnings.warn(
-            f"X is a memory map of {array.dtype}, made {array.size * dtype.itemsize:,} bytes of {dtype}, "
-            f"{dtype.itemsize / array.itemsize:g} times the file; a map of uint8, or of aligned float32 or "
-            "float64 of this machine's byte order, is trained on as it lies",
+            f"X is a memory map of {array.dtype}, and a copy of {array.size * dtype.itemsize:,} bytes is made in "
+            f"{dtype}, {dtype.itemsize / array.itemsize:g} times the file; a map of uint8, or of aligned "
+            "float32 or float64 of this machine's byte order, is used as it lies",
             stacklevel=3,
         )
     # what is too large for float64 becomes infinite, which the model refuses
@@ -91,7 +92,7 @@ def _numbers_of_frame(values: Any) -> Any:
     if not hasattr(values, "to_numpy") or not hasattr(values, "dtypes"):
         return values
     columns = np.atleast_1d(np.asarray(values.dtypes, object))  # a series has a single one
-    dtypes = [getattr(dtype, "numpy_dtype", dtype) for dtype in columns]
+    dtypes = {getattr(dtype, "numpy_dtype", dtype) for dtype in columns}
     if not dtypes or not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in dtypes):
         return values
     try:
@@ -152,10 +153,11 @@ def _call_for_numbers(array: NDArray[Any], name: str) -> str:
         return f"np.real({name})"
     if array.dtype.names:
         return f"numpy.lib.recfunctions.structured_to_unstructured({name})"
-    if (
-        array.dtype.kind == "O" and len({np.shape(one) for one in array.flat} | {()}) == 2
-    ):  # rows of one length
-        return f"np.stack(list({name}))"
+    if array.dtype.kind == "O":
+        with contextlib.suppress(ValueError):
+            rows = np.stack(list(array))
+            if rows.ndim > array.ndim and rows.dtype.kind in "biuf":  # each element is a row
+                return f"np.stack(list({name}))"
     for kind in (int, float):
         try:
             numbers = array.astype(kind)

@@ -87,7 +87,7 @@ class DataLoader:
 
     Attributes
     ----------
-    X, y : the prepared arrays; y is int64 (n,), or float64 (n,) or (n, k), read-only
+    X, y : the prepared arrays; y is int64 (n,), or float64 or float16 (n,) or (n, k), read-only
     weights : float64 (n,), read-only, or None
     batch_size, shuffle, drop_last : as they were given
     facts : Facts

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas
 import pytest
 from layouts import LAYOUTS
 
@@ -100,8 +101,25 @@ class TestPrepareInputs:
         mapped = np.memmap(tmp_path / "X", dtype, "w+", shape=(1000, 8))
         for X in (mapped, mapped[::2], np.asarray(mapped)[:500], np.frombuffer(memoryview(mapped), dtype)):
             X = X.reshape(-1, 8)
-            said = rf"made {X.size * n_bytes:,} bytes of float\d+, {times} times the file; a map of"
+            said = (
+                rf"a copy of {X.size * n_bytes:,} bytes is made in float\d+, {times} times the file; a map of"
+            )
             with pytest.warns(UserWarning, match=said):
                 got = prepare_inputs(X)
             np.testing.assert_array_equal(got, X)
         prepare_inputs(mapped.astype(dtype))  # what lies in memory is converted without a word
+
+    def test_takes_wide_frames(self):
+        X = pandas.DataFrame(
+            {i: pandas.array([i, 1], "Int64") if i % 2 else [True, False] for i in range(300)}
+        )
+        got = prepare_inputs(X)
+        np.testing.assert_array_equal(got, X.to_numpy(dtype=np.float64), strict=True)
+
+    def test_rows_among_objects_are_told_apart(self):
+        X = np.empty(2, object)
+        for given, remedy in (([[1, 2], [3, 4]], True), ([[1, 2], 3], False), ([[1, 2], [3, [4]]], False)):
+            X[0], X[1] = given
+            with pytest.raises(ValueError, match="object, with the element .* expected real") as caught:
+                prepare_inputs(X)
+            assert str(caught.value).endswith("; try np.stack(list(X))") == remedy
