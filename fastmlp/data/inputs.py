@@ -50,7 +50,7 @@ def prepare_inputs(X: ArrayLike) -> NDArray[Any]:
         return array
     if _is_mapped(array):
         warnings.warn(
-            f"X is a memory map of {array.dtype}, and a copy of {array.size * dtype.itemsize:,} bytes is made in "
+            f"X is a memory map of {array.dtype}: a copy of {array.size * dtype.itemsize:,} bytes is made in "
             f"{dtype}, {dtype.itemsize / array.itemsize:g} times the file; a map of uint8, or of aligned "
             "float32 or float64 of this machine's byte order, is used as it lies",
             stacklevel=3,
