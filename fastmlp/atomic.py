@@ -21,6 +21,17 @@ _OLD = 3600.0  # seconds
 _KNOW_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # what such file systems say
 
 
+def file_name(path: str | os.PathLike) -> str:
+    """Give a file's name as text; a stream has none that could be replaced as a whole."""
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise TypeError(
+            f"path is of type {type(path).__name__}, expected a file's name, such as 'model.safetensors'; "
+            "to or from a stream copy that file's bytes"
+        ) from None
+
+
 @contextlib.contextmanager
 def safe_write(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file so that a crash leaves either the old one or the new one, whole.
@@ -36,6 +47,8 @@ def safe_write(path: str | os.PathLike) -> Iterator[Path]:
         the folder of `path` does not exist
     ValueError
         `path` is a folder or a device
+    TypeError
+        `path` is no name of a file
     OSError
         the folder cannot be written to, or the disk is full
     """
@@ -60,7 +73,7 @@ def try_write(path: str | os.PathLike) -> None:
 
 
 def _target(path: str | os.PathLike) -> Path:
-    target = Path(os.path.realpath(path))  # a link stays a link
+    target = Path(os.path.realpath(file_name(path)))  # a link stays a link
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{path}: found no folder {target.parent} to write in; make it first")
     if target.exists() and not target.is_file():

@@ -80,7 +80,7 @@ def _check_scale(scale: Any, n_in: int, dtype: np.dtype[Any]) -> float | tuple[f
             raise ValueError(f"scale is {reprlib.repr(scale)}, expected {expected}")
         return tuple(numbers.tolist())
     try:
-        checked = float(scale)
+        checked = math.nan if isinstance(scale, bool | np.bool | str | bytes) else float(scale)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"scale is {scale!r}, expected a number such as 1 / 255") from None
     with np.errstate(over="ignore", under="ignore"):
@@ -155,7 +155,7 @@ def _check_dropout(dropout: float | Sequence[float]) -> tuple[float, float]:
     """Give the rates of inputs and hidden units; a single number is of hidden units."""
     given: Any = (0.0, dropout) if np.ndim(dropout) == 0 else tuple(dropout)  # type: ignore[arg-type]
     try:
-        rates = tuple(float(rate) for rate in given if not isinstance(rate, bool))
+        rates = tuple(float(rate) for rate in given if is_real(rate))
     except (TypeError, ValueError, OverflowError):
         rates = ()
     # so near 1 that nothing would be left
@@ -197,10 +197,15 @@ def check_inputs(X: ArrayLike, n_in: int, scale: Any, ops: Operations) -> NDArra
     return inputs
 
 
-def check_samples(X: ArrayLike, n_in: int, scale: Any, ops: Operations) -> NDArray[Any]:
-    """Give inputs as `check_inputs` does; those of a single sample may be one row of numbers."""
-    samples = X if type(X) is np.ndarray else as_array(X, "X")
-    return check_inputs(samples[None] if samples.ndim == 1 else samples, n_in, scale, ops)
+def check_samples(X: ArrayLike, config: Config, scale: Any, ops: Operations) -> NDArray[Any]:
+    """Give inputs as `check_inputs` does; those of one sample may be a row of numbers, or an image."""
+    samples, n_in = X if type(X) is np.ndarray else as_array(X, "X"), config.sizes[0]
+    is_single = samples.ndim == 1 or samples.shape == config.image_shape
+    if samples.ndim > 1 and samples.size == n_in != samples.shape[-1] and not is_single:
+        image = f" or {config.image_shape}" if config.image_shape else ""
+        expected = f"(n, {n_in}){image}; for one sample: np.reshape(X, (1, -1))"
+        raise ValueError(f"X has shape {samples.shape}, expected {expected}")
+    return check_inputs(samples.reshape(1, -1) if is_single else samples, n_in, scale, ops)
 
 
 def check_batch(
@@ -237,15 +242,21 @@ def _check_width(n_features: int, n_in: int) -> None:
 
 def _check_values(finite: bool, largest: float, scale: Any) -> None:
     if not finite:
-        raise ValueError("X has NaN or infinite elements, expected finite numbers; see np.isfinite(X)")
+        raise ValueError(
+            "X has NaN or infinite elements, expected finite numbers; fill or leave out such rows"
+        )
     scale = np.abs(scale).max() if scale.ndim else scale
     with np.errstate(over="ignore"):
-        scaled = scale.dtype.type(largest) * scale
-    if not np.isfinite(scaled):
-        raise ValueError(
-            f"X reaches {largest:g}, which is infinite in {scale.dtype} times the scale {scale:g}; "
-            "use a smaller scale or dtype=np.float64"
-        )
+        rounded = scale.dtype.type(largest)
+        if np.isfinite(rounded * scale):
+            return
+        wider = scale.dtype == np.float32 and np.isfinite(largest * np.float64(scale))
+        smaller = "a smaller scale" if np.isfinite(rounded) else ""
+    remedy = " or ".join(filter(None, [smaller, "dtype=np.float64" if wider else ""]))
+    raise ValueError(
+        f"X reaches {largest:g}, which is infinite in {scale.dtype} times the scale {scale:g}; "
+        f"use {remedy or 'dtype=np.float64 and a smaller scale'}"
+    )
 
 
 def check_smoothing(smoothing: Any, output: str) -> float:
@@ -260,9 +271,12 @@ def check_smoothing(smoothing: Any, output: str) -> float:
 def check_rates(rates: Any, n_batches: int, momentum: float, dtype: np.dtype[Any]) -> NDArray[np.float64]:
     """Give a learning rate and a momentum for each batch: finite in the dtype, the rate 0 or above."""
     try:
-        given = np.asarray(np.nan if np.ma.is_masked(rates) else rates, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"lr is {rates!r}, expected a number from 0 up") from None
+        given = np.asarray(np.nan if np.ma.is_masked(rates) else rates)
+    except ValueError:  # rows of different lengths
+        given = np.empty(0, object)
+    if given.dtype.kind not in "iuf":
+        raise ValueError(f"lr is {rates!r}, expected a number from 0 up")
+    given = given.astype(np.float64)
     if given.ndim == 0:
         given = np.tile([float(given), momentum], (n_batches, 1))
     elif given.shape != (n_batches, 2):

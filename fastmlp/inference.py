@@ -19,7 +19,7 @@ class Inference(Scaled):
 
         Parameters
         ----------
-        X : (n, n_in) real numbers, or n_in of them for one sample
+        X : (n, n_in) real numbers; for one sample n_in of them, or an array of the model's `image_shape`
 
         Returns
         -------
@@ -32,7 +32,7 @@ class Inference(Scaled):
         RuntimeError
             The model is centered by the mean of data that it has not seen yet.
         """
-        inputs = checks.check_samples(X, self.n_in, self._scale, self._ops)
+        inputs = checks.check_samples(X, self._config, self._scale, self._ops)
         logits = np.empty((len(inputs), self.n_out), self.dtype)
         if len(inputs):
             self._turns.read(lambda: self._infer(inputs, logits))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastmlp.data import labels_for, prepare_labels
 from fastmlp.data.inputs import as_array
 
 from . import reference
@@ -65,7 +66,9 @@ class SoftmaxCrossEntropy:
     def forward(self, logits, labels):
         """Logits (batch, n_classes) and labels, (batch,) integers or (batch, n_classes) rows -> the loss."""
         self.dlogits, losses = np.empty_like(logits), np.empty(len(logits))
-        reference.softmax_cross_entropy(logits, as_array(labels, "labels"), self.dlogits, losses)
+        prepared = prepare_labels(as_array(labels, "labels"), len(logits))
+        prepared = labels_for(prepared, "softmax", logits.shape[1])
+        reference.softmax_cross_entropy(logits, prepared, self.dlogits, losses)
         return float(losses.mean())
 
     def backward(self):

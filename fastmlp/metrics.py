@@ -1,38 +1,47 @@
 """How good predictions are: confusion matrix, macro-averaged F1, R2, D2 and accuracy."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.data import labels_for, prepare_labels
+from fastmlp.data import labels_for, prepare_labels, prepare_weights
 from fastmlp.data.inputs import as_array
 
 METRICS = {"softmax": "f1", "logistic": "f1", "identity": "r2", "exp": "d2"}  # what `evaluate` gives
+_Weights = NDArray[np.float64] | None  # of the rows
 _Labels = tuple[NDArray[np.int64], NDArray[np.int64]]  # true and predicted
 
 
-def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> NDArray[np.int64]:
+def confusion_matrix(
+    y_true: ArrayLike, y_pred: ArrayLike, n_classes: int, sample_weight: ArrayLike | None = None
+) -> NDArray[Any]:
     """Count how often each true class got each prediction.
 
     Parameters
     ----------
     y_true, y_pred : (n,) integers from 0 to n_classes - 1, true and predicted labels
     n_classes : number of classes, at least 1
+    sample_weight : (n,) weights of the samples, from 0 up, which are added up instead; None to count
 
     Returns
     -------
-    confusion : int64, (n_classes, n_classes), a row for each true class, a column for each predicted one
+    confusion : (n_classes, n_classes), a row for each true class, a column for each predicted one; int64, or
+        float64 where samples have weights
 
     Raises
     ------
     ValueError
-        The labels differ in number, are not integers or masked, or one is outside the classes.
+        The labels differ in number, are not integers or masked, or one is outside the classes; the weights
+        are no such numbers.
     """
     n_classes = int(n_classes)
     true, predicted = _pair(y_true, y_pred, n_classes)
-    return np.bincount(true * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+    weights = None if sample_weight is None else prepare_weights(sample_weight, len(true))
+    pairs = np.bincount(true * n_classes + predicted, weights, minlength=n_classes**2)
+    return pairs.reshape(n_classes, n_classes)
 
 
 def _pair(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> _Labels:
@@ -93,7 +102,7 @@ def _mean_f1(hits: NDArray[Any], found: NDArray[Any]) -> float:
     return float(np.mean(2.0 * hits[present] / found[present]))
 
 
-def evaluate(model: Any, X: ArrayLike, y: ArrayLike) -> float:
+def evaluate(model: Any, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """Score a model's predictions, with the score that goes with its output.
 
     ========================  ==============================================================================
@@ -112,6 +121,8 @@ def evaluate(model: Any, X: ArrayLike, y: ArrayLike) -> float:
     X : (n, n_in) real numbers
     y : labels or targets that the model takes; of a row of probabilities the class with the largest share
         counts, and a label where its probability is above 1 / 2
+    sample_weight : (n,) weights of the rows, from 0 up: weight 2 counts as the row twice, weight 0 as the row
+        left out; None for all 1
 
     Returns
     -------
@@ -120,32 +131,49 @@ def evaluate(model: Any, X: ArrayLike, y: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        X or y do not fit the model or each other, or there is no sample.
+        X, y or sample_weight do not fit the model or each other, or there is no sample.
+
+    Warns
+    -----
+    UserWarning
+        R2 or D2 of a single sample.
     """
-    predicted, labels = _predicted_and_labels(model, X, y)
+    predicted, labels, weights = _scored(model, X, y, sample_weight)
     if model.output in ("identity", "exp"):
         loss = _squared_error if model.output == "identity" else _poisson_deviance
-        return _explained(labels, predicted.reshape(labels.shape).astype(np.float64), loss)
+        if len(labels) < 2:
+            warnings.warn(
+                f"{METRICS[model.output].upper()} of a single sample, its own mean, is NaN: give two "
+                "or more, or take model.loss(X, y)",
+                stacklevel=2,
+            )
+            return math.nan
+        return _explained(labels, predicted.reshape(labels.shape).astype(np.float64), loss, weights)
     true = _classes(model, labels)
     if true.ndim == 2:
-        return _mean_f1((true & predicted).sum(axis=0), true.sum(axis=0) + predicted.sum(axis=0))
+        of_each = (_total(counted, weights) for counted in (true & predicted, true + predicted))
+        return _mean_f1(*of_each)
 
-    def count(classes: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.bincount(classes, minlength=model.n_classes)
+    def count(rows: Any, classes: NDArray[np.int64]) -> NDArray[Any]:
+        return np.bincount(classes[rows], None if weights is None else weights[rows], model.n_classes)
 
     # by class: a matrix of all pairs would be large where classes are many
-    hits, of_true, of_predicted = (count(classes) for classes in (true[true == predicted], true, predicted))
-    return _mean_f1(hits, of_true + of_predicted)
+    hits, every = count(true == predicted, true), slice(None)
+    return _mean_f1(hits, count(every, true) + count(every, predicted))
 
 
-def _explained(y: NDArray[Any], predicted: NDArray[Any], loss: Any) -> float:
+def _total(values: NDArray[Any], weights: _Weights) -> NDArray[Any]:
+    """Add up the rows, by their weights where they have some."""
+    return values.sum(axis=0) if weights is None else weights @ values
+
+
+def _explained(y: NDArray[Any], predicted: NDArray[Any], loss: Any, weights: _Weights) -> float:
     """Average over the columns what share of the mean's loss the predictions save."""
-    if len(y) < 2:
-        return math.nan
     lowest, highest = y.min(axis=0), y.max(axis=0)
     with np.errstate(all="ignore"):  # predictions that are far off lose without bound
-        mean = np.where(lowest == highest, lowest, y.mean(axis=0))  # which rounding would move off a constant
-        of_model, of_mean = loss(y, predicted).sum(axis=0), loss(y, mean).sum(axis=0)
+        mean = np.average(y, axis=0, weights=weights)
+        mean = np.where(lowest == highest, lowest, mean)  # which rounding would move off a constant
+        of_model, of_mean = (_total(loss(y, guess), weights) for guess in (predicted, mean))
         return float(np.where(of_mean == 0, of_model == 0, 1 - of_model / of_mean).mean())
 
 
@@ -162,12 +190,12 @@ def _poisson_deviance(y: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
     return np.where(np.isfinite(deviance), np.maximum(deviance, 0), np.inf)
 
 
-def accuracy(model: Any, X: ArrayLike, y: ArrayLike) -> float:
+def accuracy(model: Any, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """Share of samples whose class a model predicts, or all of whose labels.
 
     Parameters
     ----------
-    model, X, y : as for `evaluate`
+    model, X, y, sample_weight : as for `evaluate`
 
     Returns
     -------
@@ -180,18 +208,28 @@ def accuracy(model: Any, X: ArrayLike, y: ArrayLike) -> float:
     """
     if model.output in ("identity", "exp"):
         raise ValueError(f"the model's output is {model.output}, which has no classes; use evaluate")
-    predicted, labels = _predicted_and_labels(model, X, y)
+    predicted, labels, weights = _scored(model, X, y, sample_weight)
     true = _classes(model, labels)
     right = (true == predicted).reshape(len(true), -1).all(axis=1)
+    if weights is not None:
+        return float(weights[right].sum() / weights.sum())
     return float(np.count_nonzero(right) / len(right))
 
 
-def _predicted_and_labels(model: Any, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+def _scored(
+    model: Any, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[NDArray[Any], NDArray[Any], _Weights]:
+    """Give predictions, labels and weights, 1 at most, of the rows that weigh anything."""
     predicted = model.predict(X)
     labels = labels_for(prepare_labels(y, len(predicted)), model.output, model.n_out)
     if not len(predicted):
         raise ValueError("X has no sample: a score needs at least one")
-    return predicted, labels
+    if sample_weight is None:
+        return predicted, labels, None
+    weights = prepare_weights(sample_weight, len(predicted))
+    weights /= weights.max()  # sums of products stay finite
+    counts = weights > 0
+    return predicted[counts], labels[counts], weights[counts]
 
 
 def _classes(model: Any, labels: NDArray[Any]) -> NDArray[np.int64]:

@@ -314,8 +314,8 @@ class MLP(Inference):
         ------
         ValueError
             Weights are not finite, or `path` is a folder.
-        OSError
-            The file cannot be written; an older one is still there.
+        OSError, TypeError
+            The file cannot be written, and an older one is still there; or `path` is a stream, not a name.
         """
         safetensors.save_model(path, self.config(), self.get_weights())
 
@@ -328,8 +328,8 @@ class MLP(Inference):
 
         Raises
         ------
-        FileNotFoundError
-            There is no such file.
+        FileNotFoundError, TypeError
+            There is no such file; or `path` is a stream, not a name.
         ValueError
             The file is damaged or none of fastmlp's; no code from it is ever run.
         """
@@ -353,7 +353,7 @@ class DigitsClassifier(MLP):
     Parameters
     ----------
     in_features : pixels of an image
-    hidden : width of each hidden layer
+    hidden : width of each hidden layer; a number is the width of a single one
     n_classes : classes
     mlp_options : as for `MLP`; image_shape is (28, 28) where in_features is 784 and nothing else is said
     """
@@ -363,10 +363,10 @@ class DigitsClassifier(MLP):
     def __init__(
         self,
         in_features: int = 784,
-        hidden: Sequence[int] = (128,),
+        hidden: int | Sequence[int] = (128,),
         n_classes: int = 10,
         **mlp_options: Any,
     ) -> None:
         if in_features == 784:
             mlp_options.setdefault("image_shape", (28, 28))
-        super().__init__([in_features, *hidden, n_classes], **mlp_options)
+        super().__init__([in_features, *np.atleast_1d(np.array(hidden, object)), n_classes], **mlp_options)

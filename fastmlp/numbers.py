@@ -1,4 +1,4 @@
-"""Numbers that options are: Python's and NumPy's, finite and in range; true and false are none."""
+"""Numbers that options are: Python's and NumPy's, finite and in range; true and false are none, but flags."""
 
 import math
 from typing import Any
@@ -31,3 +31,10 @@ def whole(name: str, value: Any, lowest: int = 0) -> int:
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < lowest:
         raise ValueError(f"{name} is {value!r}, expected a whole number from {lowest} up")
     return int(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Give true or false as Python's; numbers and words are neither."""
+    if not isinstance(value, bool | np.bool):
+        raise ValueError(f"{name} is {value!r}, expected True or False")
+    return bool(value)

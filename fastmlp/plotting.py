@@ -243,7 +243,8 @@ def plot_confusion(confusion: ArrayLike, class_names: Sequence[str] | None = Non
     names = [_as_drawn(name) for name in (range(n) if class_names is None else class_names)]
     if counts.shape != (n, n) or len(names) != n:
         raise ValueError(f"confusion has shape {counts.shape} and {len(names)} names: expected n x n and n")
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    of_class = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.where(of_class > 0, of_class, 1)
     side = min(max(6.5, 0.62 * n), 14)
     figure = _new_figure(figsize=(side + 1.3, side), dpi=150, layout="constrained")
     axes = figure.add_subplot()
@@ -276,7 +277,15 @@ def _write_counts(axes: Axes, counts: NDArray[Any], shares: NDArray[Any]) -> Non
     size = 10 if len(counts) <= 15 else 7
     for (row, column), count in np.ndenumerate(counts):
         color = "#c8c8c8" if count == 0 else "white" if shares[row, column] > 0.08 else "black"
-        axes.text(column, row, f"{count}", ha="center", va="center", fontsize=size, color=color)
+        axes.text(
+            column,
+            row,
+            f"{count:.3g}" if counts.dtype.kind == "f" else f"{count}",
+            ha="center",
+            va="center",
+            fontsize=size,
+            color=color,
+        )
 
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> str:

@@ -46,7 +46,8 @@ class Scaled(Weighted):
         if farthest > FAR:
             warnings.warn(
                 f"center times scale reaches {farthest:g}, and sums that start so far from 0 lose digits; "
-                "standardise the data instead: give X - X.mean(axis=0), divided by its standard deviation",
+                "standardise the data instead: without a center, give (X - X.mean(axis=0)) / s, where s is "
+                "X.std(axis=0), and 1 where that is 0",
                 stacklevel=3,
             )
 

@@ -165,14 +165,15 @@ def rates(
 def _of_each_step(name: str, values: Any, n: int, spread: bool) -> NDArray[np.float64]:
     """Give one number a step; a single one stands for all where it may be spread."""
     try:
-        array = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        array = None
-    if array is None or array.shape != (n,) and not (spread and array.shape == ()):
-        shape = "" if array is None else f" of shape {array.shape}"
+        array = np.asarray(values)
+        is_real = array.dtype.kind in "iuf"
+    except ValueError:
+        is_real = False
+    if not is_real or array.shape != (n,) and not (spread and array.shape == ()):
+        shape = f" of shape {array.shape}" if is_real else ""
         wanted = "a number, or one" if spread else "one"
         raise ValueError(f"lr gave the {name} {values!r}{shape}, expected {wanted} for each of {n} steps")
-    return np.broadcast_to(array, n)
+    return np.broadcast_to(array.astype(np.float64), n)
 
 
 def _takes_epoch(function: Callable[..., Any]) -> bool:

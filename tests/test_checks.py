@@ -20,7 +20,7 @@ def with_value(array, value, dtype=np.float64):
 BAD_X = {
     "narrow": (X_GOOD[:, :5], "X has 5 features a row, expected 6"),
     "wide": (np.hstack([X_GOOD, X_GOOD]), "X has 12 features a row, expected 6"),
-    "images": (X_GOOD.reshape(4, 2, 3), "X.reshape(len(X), -1)"),
+    "images": (X_GOOD.reshape(4, 2, 3), "np.reshape(X, (4, 6))"),
     "NaN": (with_value(X_GOOD, np.nan, np.float32), "NaN or infinite"),
     "infinite": (with_value(X_GOOD, -np.inf), "NaN or infinite"),
     "beyond float32": (with_value(X_GOOD, 1e39), "X reaches 1e+39, which is infinite in float32"),
@@ -32,9 +32,9 @@ BAD_X = {
 }
 BAD_Y = {
     "label too large": (np.array([0, 1, 2, 3]), "y has the label 3, expected 0 to 2"),
-    "label below 0": (np.array([0, 1, -1, 2]), "y[2] is -1, expected labels from 0 up"),
-    "column": (Y_GOOD[:, None], "y.ravel()"),
-    "floats": (Y_GOOD.astype(float), "y.astype(int)"),
+    "label below 0": (np.array([0, 1, -1, 2]), "y has the label -1, expected 0 to 2"),
+    "column": (Y_GOOD[:, None], "np.ravel(y)"),
+    "floats": (Y_GOOD.astype(float), "np.ravel(y).astype(int)"),
     "too few": (Y_GOOD[:3], "y has 3 labels, expected 4"),
     "too many columns": (np.eye(4)[Y_GOOD], "y has 4 columns, expected 3"),
     "three dimensions": (ROWS[None], "expected (n,) integers or (n, n_classes) rows"),
@@ -71,9 +71,26 @@ def test_inputs_that_the_scale_makes_infinite_are_refused(ops, train):
     model = make_model(ops, scale=1e30)
     with pytest.raises(ValueError, match=re.escape("X reaches 1e+10, which is infinite in float32 times")):
         train(model, with_value(X_GOOD, 1e10), Y_GOOD)
-    with pytest.raises(ValueError, match="times the scale 1e"):
+    with pytest.raises(ValueError, match="times the scale 1e.*; use a smaller scale or dtype=np.float64$"):
         model.predict(with_value(X_GOOD, 1e10))
     make_model(ops, scale=1e30, dtype=np.float64).predict(with_value(X_GOOD, 1e10))
+    make_model(ops, scale=1e20).predict(with_value(X_GOOD, 1e10))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "largest", "remedy"),
+    [
+        (np.float32, 1e-30, 1e39, "dtype=np.float64"),  # no scale makes a float32 of it
+        (np.float32, 1e30, 1e300, "dtype=np.float64 and a smaller scale"),
+        (np.float64, 1e200, 1e200, "a smaller scale"),
+    ],
+)
+def test_what_is_to_be_used_for_large_inputs_helps(ops, dtype, scale, largest, remedy):
+    X = with_value(X_GOOD, largest)
+    with pytest.raises(ValueError, match=f"; use {re.escape(remedy)}$"):
+        make_model(ops, dtype=dtype, scale=scale).predict(X)
+    wider, smaller = "float64" in remedy, 1e-30 if "smaller" in remedy else scale
+    make_model(ops, dtype=np.float64 if wider else dtype, scale=smaller).logits(X)
 
 
 def test_logits_that_are_not_finite_name_no_class(ops):
@@ -173,7 +190,21 @@ def test_masked_arrays_without_masked_elements_are_taken(ops):
 # --- learning rates --------------------------------------------------------------------------------------
 
 MASKED_LR = np.ma.array(0.1, mask=True)
-BAD_LR = [-1, np.nan, np.inf, -np.inf, 1e60, "a", [0.1, 0.2], MASKED_LR]
+BAD_LR = [
+    -1,
+    np.nan,
+    np.inf,
+    -np.inf,
+    1e60,
+    "a",
+    "0.1",
+    True,
+    np.True_,
+    [0.1, 0.2],
+    [[1], 2],
+    10**400,
+    MASKED_LR,
+]
 
 
 @pytest.mark.parametrize("lr", BAD_LR, ids=str)
@@ -317,6 +348,9 @@ def test_bad_weights_are_refused_and_change_nothing(ops, change, said):
         ({"scale": np.nan}, "scale is nan"),
         ({"scale": 1e-60}, "expected a finite number other than 0 in float32"),
         ({"scale": "a"}, "scale is 'a'"),
+        ({"scale": "2"}, "scale is '2'"),
+        ({"scale": True}, "scale is True"),
+        ({"dropout": "0.5"}, "dropout is '0.5', expected a rate"),
         ({"scale": 10**400}, "expected a number such as 1 / 255"),
         ({"image_shape": 6}, "image_shape is 6, expected sides"),
         ({"class_names": 3}, "class_names is 3, expected 3 names"),

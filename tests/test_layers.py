@@ -125,3 +125,19 @@ def test_masked_elements_are_refused():
     with pytest.raises(ValueError, match="^labels .*mask"):
         SoftmaxCrossEntropy().forward(np.zeros((2, 3)), np.ma.array([0, 1], mask=[False, True]))
     Linear(3, 2, seed=0).forward(np.ma.array(x.data))  # nothing is masked
+
+
+@pytest.mark.parametrize(
+    "labels, said",
+    [
+        ([0, -1], "label -1, expected 0 to 2"),  # which NumPy counts from the end
+        ([0, 3], "label 3, expected 0 to 2"),
+        ([0.0, 1.0], "floats, expected"),
+        ([0], "1 labels, expected 2"),
+        (["a", "b"], r"classes, labels = np.unique\(np.ravel\(labels\), return_inverse=True\)"),
+        ([[1, 1, 0], [0, 1, 0]], "sums to 2"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(labels, said):
+    with pytest.raises(ValueError, match=said):
+        SoftmaxCrossEntropy().forward(np.zeros((2, 3)), labels)

@@ -215,9 +215,86 @@ def test_targets_have_no_accuracy_and_one_of_them_no_score(output):
     model = FixedModel([1.5], 1, output)
     with pytest.raises(ValueError, match=f"output is {output}, which has no classes; use evaluate"):
         accuracy(model, None, [1.5])
-    assert np.isnan(evaluate(model, None, [1.5]))
+    with pytest.warns(UserWarning, match="(R2|D2) of a single sample.* is NaN: give two or more"):
+        assert np.isnan(evaluate(model, None, [1.5]))
     with pytest.raises(ValueError, match="no sample"):
         evaluate(FixedModel(np.zeros(0), 1, output), None, np.zeros(0))
+
+
+# --- weights of rows --------------------------------------------------------------------------------------
+
+
+@given(labels_and_predictions(), st.integers(0, 2**32))
+def test_weighted_scores_equal_scikit_learn(case, seed):
+    n_classes, y, predicted = case
+    weights = np.random.default_rng(seed).uniform(0.1, 3, len(y))
+    model, options = FixedModel(predicted, n_classes), {"sample_weight": weights}
+    f1 = sklearn_metrics.f1_score(y, predicted, average="macro", **options)
+    assert evaluate(model, None, y, weights) == pytest.approx(f1, rel=1e-12, abs=1e-12)
+    of_all = sklearn_metrics.accuracy_score(y, predicted, **options)
+    assert accuracy(model, None, y, weights) == pytest.approx(of_all, rel=1e-12)
+    confusion = confusion_matrix(y, predicted, n_classes, weights)
+    expected = sklearn_metrics.confusion_matrix(y, predicted, labels=range(n_classes), **options)
+    np.testing.assert_allclose(confusion, expected, rtol=1e-12)
+    assert macro_f1(confusion) == pytest.approx(f1, rel=1e-12, abs=1e-12)
+
+
+OUTPUTS = [("softmax", 3), ("logistic", 1), ("logistic", 3), ("identity", 1), ("identity", 3), ("exp", 2)]
+
+
+def of_output(output, n_out, rng, n=40):
+    """Labels or targets that go with an output, and predictions of them."""
+    if output == "softmax":
+        return rng.integers(0, n_out, (2, n))
+    if output == "logistic":
+        return rng.integers(0, 2, (2, n, n_out))
+    return rng.poisson(3, (n, n_out)) + 0.0, rng.uniform(1, 5, (n, n_out))
+
+
+@pytest.mark.parametrize(("output", "n_out"), OUTPUTS)
+def test_weight_2_is_the_row_twice_and_weight_0_the_row_left_out(output, n_out):
+    rng = np.random.default_rng(n_out)
+    y, predicted = of_output(output, n_out, rng)
+    times = rng.integers(0, 3, len(y))
+    y[0], times[0] = y.max(), 0  # may be the only one of its class
+    model, repeated = (
+        FixedModel(each[:, 0] if n_out == 1 else each, n_out, output)
+        for each in (predicted, np.repeat(predicted, times, axis=0))
+    )
+    scores = [evaluate] if output in ("identity", "exp") else [evaluate, accuracy]
+    for score in scores:
+        expected = score(repeated, None, np.repeat(y, times, axis=0))
+        for factor in (1, 1e-300, 1e300):  # only proportions count
+            assert score(model, None, y, factor * times) == pytest.approx(expected, rel=1e-12)
+        assert score(model, None, y, np.ones(len(y))) == pytest.approx(score(model, None, y), rel=1e-12)
+
+
+@pytest.mark.parametrize("n_out", [1, 3])
+def test_weighted_r2_and_d2_equal_scikit_learn(n_out):
+    rng = np.random.default_rng(n_out)
+    weights = rng.uniform(0.1, 3, 40)
+    y, predicted = of_output("identity", n_out, rng)
+    given = predicted[:, 0] if n_out == 1 else predicted
+    r2 = sklearn_metrics.r2_score(y, predicted, sample_weight=weights)
+    assert evaluate(FixedModel(given, n_out, "identity"), None, y, weights) == pytest.approx(r2, rel=1e-12)
+    pairs = zip(y.T, predicted.T, strict=True)
+    d2 = [sklearn_metrics.d2_tweedie_score(*pair, sample_weight=weights, power=1) for pair in pairs]
+    assert evaluate(FixedModel(given, n_out, "exp"), None, y, weights) == pytest.approx(
+        np.mean(d2), rel=1e-11
+    )
+
+
+def test_weights_that_do_not_fit_are_refused():
+    model = FixedModel([0, 1], 2)
+    for score in (evaluate, accuracy):
+        with pytest.raises(ValueError, match=r"sample_weight has shape \(3,\), expected \(2,\)"):
+            score(model, None, [0, 1], [1, 1, 1])
+        with pytest.raises(ValueError, match=r"sample_weight sums to 0\.0"):
+            score(model, None, [0, 1], [0, 0])
+    with pytest.raises(ValueError, match=r"sample_weight\[1\] is -1\.0"):
+        confusion_matrix([0, 1], [0, 1], 2, [1, -1])
+    with pytest.warns(UserWarning, match="R2 of a single sample"):  # as the other weighs nothing
+        assert np.isnan(evaluate(FixedModel([0.0, 1.0], 1, "identity"), None, [0, 1], [0, 2]))
 
 
 def test_targets_that_do_not_fit_are_refused():

@@ -239,6 +239,10 @@ def test_the_digits_classifier_is_the_notebooks():
     assert model.n_in == 784 and model.n_classes == 10 and model.dtype == np.float32
     assert model.scale == 1 and model.image_shape == (28, 28) and model.ops is kernels
     assert DigitsClassifier(30, hidden=()).sizes == (30, 10)
+    assert DigitsClassifier(hidden=64).sizes == DigitsClassifier(hidden=np.int64(64)).sizes == (784, 64, 10)
+    for hidden in (True, 64.0, "64", None, 0, (5, True)):
+        with pytest.raises(ValueError, match="sizes is .*, expected two or more widths"):
+            DigitsClassifier(hidden=hidden)
     assert DigitsClassifier(30, hidden=(8, 7), n_classes=4).sizes == (30, 8, 7, 4)
     assert DigitsClassifier(30).image_shape is None
     assert DigitsClassifier(784, image_shape=(14, 56)).image_shape == (14, 56)

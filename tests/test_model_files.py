@@ -2,6 +2,8 @@
 
 import base64
 import copy
+import io
+import os
 import pickle
 import zlib
 
@@ -50,6 +52,21 @@ def test_what_goes_without_saying_is_in_no_file(ops, tmp_path, sizes):
     assert b"activations" not in (tmp_path / "a").read_bytes()
     loaded = MLP.load(tmp_path / "a")
     assert loaded.activations == ("relu",) * n_hidden and loaded.init == "he_normal"
+
+
+def test_streams_are_refused_and_take_the_bytes_of_a_file(ops, tmp_path):
+    model, path = make_model(ops), tmp_path / "m"
+    with open(path, "wb") as file:
+        for stream in (io.BytesIO(), file, None, 3):
+            for refuses in (model.save, MLP.load):
+                with pytest.raises(
+                    TypeError, match="path is of type .*, expected a file's name.*copy that file's bytes"
+                ):
+                    refuses(stream)
+    model.save(os.fsencode(path))
+    stream = io.BytesIO(path.read_bytes())
+    path.with_suffix(".copy").write_bytes(stream.getvalue())
+    assert bits(MLP.load(os.fsencode(path.with_suffix(".copy")))) == bits(model)
 
 
 def test_a_save_that_fails_leaves_the_old_file(ops, tmp_path):

@@ -194,7 +194,7 @@ def test_the_optimizer_may_change_but_dropout_counts_on():
 @pytest.mark.parametrize(
     ("output", "n_out", "y", "text"),
     [
-        ("softmax", 3, [0.0, 1.0], "expected integer labels; try y.astype"),
+        ("softmax", 3, [0.0, 1.0], "integer labels; try np.ravel"),
         ("logistic", 1, [0, 2], r"y\[1\] is 2, expected 0 or 1"),
         ("logistic", 2, [[0, 1], [0, 1.5]], "expected probabilities"),
         ("logistic", 2, [0, 1], r"expected \(n, 2\), a column for each output"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastmlp.numbers import is_real, number, whole
+from fastmlp.numbers import flag, is_real, number, whole
 
 KINDS = pytest.mark.parametrize(
     "kind", [int, float, np.int8, np.uint64, np.float16, np.float64, np.longdouble]
@@ -46,3 +46,11 @@ def test_whole_numbers():
     for wrong in (1.0, np.float64(1), -1):
         with pytest.raises(ValueError, match="expected a whole number from 0 up"):
             whole("x", wrong)
+
+
+def test_flags():
+    for value in (True, False, np.True_, np.False_):
+        assert flag("x", value) is bool(value)
+    for wrong in ("no", "", 0, 1, 1.0, None, np.ones(1, bool)):
+        with pytest.raises(ValueError, match="x is .*, expected True or False"):
+            flag("x", wrong)

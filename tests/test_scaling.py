@@ -376,6 +376,10 @@ def test_fit_warns_where_digits_are_lost(ops):
         with pytest.warns(UserWarning, match="standardise the data instead") as caught:
             fit(model, far, y, epochs=1)
         assert caught[0].filename == __file__
+    far[:, 0] = 7e4  # which has no deviation
+    s = far.std(axis=0)
+    standardised = (far - far.mean(axis=0)) / np.where(s == 0, 1, s)
+    fit(make_model(ops), standardised, y, epochs=1)  # as the text has it
 
 
 def test_center_and_scale_are_said_shortly():

@@ -69,6 +69,8 @@ def test_what_gives_no_rate_a_step_is_refused():
         (lambda steps, total: [[1, 2, 3]], "of shape (1, 3), expected one for each of 3 steps"),
         (lambda steps, total: (steps, 0.9), "the momenta 0.9 of shape (), expected one for each of 3 steps"),
         (lambda steps, total: (1, 2, 3), "lr gave 3 things, expected rates, or two: (rates, momenta)"),
+        (lambda epoch: "0.1", "lr gave the rates '0.1', expected a number"),
+        (lambda epoch: True, "lr gave the rates True, expected a number"),
         (lambda epoch: "fast", "lr gave the rates 'fast', expected a number, or one for each of 3 steps"),
         (lambda epoch: [0.1], "of shape (1,), expected a number, or one for each of 3 steps"),
     ):

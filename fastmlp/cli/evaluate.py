@@ -61,11 +61,13 @@ def _report_classes(model: MLP, X: NDArray[np.uint8], y: NDArray[np.uint8], pict
     from sklearn.metrics import classification_report  # slow to import
 
     predicted = model.predict(X)
-    confusion = confusion_matrix(y, predicted, model.n_classes)
-    names = model.class_names or tuple(map(str, range(model.n_classes)))
-    present = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
-    shown = [names[k] for k in present]
+    present = np.union1d(y, predicted)  # a matrix of all classes would be large where they are many
+    if present[-1] >= model.n_classes:
+        raise ValueError(f"found the label {present[-1]} in the data, expected 0 to {model.n_classes - 1}")
+    places = np.searchsorted(present, y), np.searchsorted(present, predicted)
+    confusion = confusion_matrix(*places, len(present))
+    shown = [model.class_names[k] if model.class_names else str(k) for k in present]
     print(classification_report(y, predicted, target_names=shown, digits=3, zero_division=0))
     with Interrupts():
-        note_boxes(picture, save_figure(plot_confusion(confusion, names), picture))
+        note_boxes(picture, save_figure(plot_confusion(confusion, shown), picture))
     print(f"Saved the confusion matrix as {picture}")

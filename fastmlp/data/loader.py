@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import kernels
+from fastmlp.numbers import flag
 from fastmlp.ops import Operations, check_ops
 
 from .inputs import prepare_inputs
@@ -96,7 +97,7 @@ class DataLoader:
 
     Attributes
     ----------
-    X, y : the prepared arrays; y is int64 (n,), or float64 (n,) or (n, k), read-only
+    X, y : the prepared arrays; y is int64 (n,), or float64 or float16 (n,) or (n, k), read-only
     weights : float64 (n,), read-only, or None
     batch_size, shuffle, drop_last : as they were given
     facts : Facts
@@ -110,7 +111,7 @@ class DataLoader:
     ------
     ValueError
         X, y or sample_weight is bad or empty, or they differ in length; batch_size is below 1 or leaves no
-        batch; the seed is negative; FASTMLP_SKIP_ZEROS is none of its values.
+        batch; shuffle or drop_last is no flag; the seed is negative; FASTMLP_SKIP_ZEROS is bad.
     TypeError
         batch_size or seed is of a wrong type.
     """
@@ -135,8 +136,8 @@ class DataLoader:
         self._labels: dict[tuple[str, int], NDArray[Any]] = {}
         self._scaled: tuple[Any, NDArray[Any]] | None = None
         self._batch_size = _check_batch_size(batch_size)
-        self._shuffle = bool(shuffle)
-        self._drop_last = bool(drop_last)
+        self._shuffle = flag("shuffle", shuffle)
+        self._drop_last = flag("drop_last", drop_last)
         if len(self) == 0:
             raise ValueError(f"drop_last leaves no batch: {len(self._X)} samples, batch_size {batch_size}")
         self._seed, self._is_drawn = _check_seed(seed), seed is None

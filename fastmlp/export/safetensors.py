@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from fastmlp.atomic import safe_write
+from fastmlp.atomic import file_name, safe_write
 from fastmlp.checks import check_config
 from fastmlp.config import DEFAULTS, Config
 
@@ -80,6 +80,7 @@ def write_file(path: str | os.PathLike, header: str, tensors: dict[str, np.ndarr
 @contextlib.contextmanager
 def open_file(path: str | os.PathLike, expected: str) -> Iterator[Any]:
     """Open a file for reading; errors name it, and what was expected."""
+    path = file_name(path)
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: found no such file, expected {expected}")
     _require(Path(path).is_file(), path, "a folder or a device", expected)

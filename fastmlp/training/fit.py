@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from fastmlp import schedules
 from fastmlp.checks import check_smoothing
 from fastmlp.data import DataLoader, Seed
+from fastmlp.data.labels import warn_of_absent_classes
 from fastmlp.metrics import METRICS, evaluate
 from fastmlp.model import MLP
 from fastmlp.optimizers import Optimizer, Rate
@@ -62,7 +63,7 @@ def fit(
         weigh alike: n / (classes * samples of the class); times sample_weight where both are given; not with
         a DataLoader
     validation_data : (X_test, y_test), whose loss and score, as `evaluate` has it, are taken after each epoch
-    score_train : take the score of the training data after each epoch
+    score_train : take the score of the training data, by their weights, after each epoch
     early_stopping : EarlyStopping, which ends the run and says which weights it leaves
     ema : decay, between 0 and 1, of an exponential moving average of the weights, which scores and inference
         then use
@@ -99,6 +100,11 @@ def fit(
         Ctrl-C, after the current batch; the history's `interrupted` is True.
 
     These, and errors of callbacks and scores, have the history so far as their attribute `history`.
+
+    Warns
+    -----
+    UserWarning
+        Fewer than half of the model's classes occur in y.
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
         raise ValueError(f"epochs is {epochs!r}, expected a whole number from 0 up")
@@ -107,6 +113,8 @@ def fit(
     loader = make_loader(X, y, batch_size=batch_size, shuffle=shuffle, seed=seed, **weights)
     options = {"ema": ema, "label_smoothing": check_smoothing(label_smoothing, model.output)}
     model.check_loader(loader)
+    if model.output == "softmax":
+        warn_of_absent_classes(loader.labels_for(model.output, model.n_out), model.n_out)
     test = None if validation_data is None else _make_test_loader(model, validation_data)
     if not isinstance(early_stopping, EarlyStopping | None):
         raise ValueError(f"early_stopping is {early_stopping!r}, expected fastmlp.EarlyStopping(…) or None")
@@ -137,7 +145,8 @@ def fit(
                     bar.follow(losses)
                 seconds = _timed_epoch(epoch, model, loader, watch, rates, losses, optimizer, **options)
                 loss = total(losses)
-                of_train = evaluate(model, loader.X, loader.y) if score_train or by_score else None
+                scored = loader.X, loader.y, loader.weights
+                of_train = evaluate(model, *scored) if score_train or by_score else None
                 of_test = evaluate(model, test.X, test.y) if test else None
                 record = Record(
                     epoch=epoch,

@@ -34,6 +34,16 @@ def test_it_reports_the_classes_that_occur(data_folder, tmp_path, capsys):
     assert [(line[0], float(line[-1])) for line in lines] == expected
 
 
+def test_many_classes_need_no_matrix_of_them(data_folder, tmp_path, capsys):
+    n_classes = 100_000  # whose square would be 75 GiB
+    model = MLP([30, n_classes], seed=0)
+    model.set_weights([np.zeros((30, n_classes)), np.eye(1, n_classes, 70_000)[0]])
+    model.save(tmp_path / "model.safetensors")
+    assert main(["evaluate", str(tmp_path / "model.safetensors"), "--data", str(data_folder)]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:6]]
+    assert names == ["0", "1", "2", "70000"] and (tmp_path / "confusion.png").is_file()
+
+
 def test_it_saves_beside_the_model_by_default(data_folder, model_path, tmp_path, capsys):
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(model_path.read_bytes())

@@ -42,6 +42,7 @@ def test_help_lists_the_commands(capsys):
     assert listed == COMMANDS
 
 
+@pytest.mark.filterwarnings("ignore:y has 3 of the model's 10 classes")  # as MNIST's stand-in has
 def test_the_examples_of_the_help_run(tmp_path, monkeypatch, capsys):
     small = []
     for n in (60, 30):

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas
 import pytest
 from layouts import LAYOUTS
 
@@ -53,8 +54,8 @@ class TestPrepareInputs:
     @pytest.mark.parametrize(
         "X, message",
         [
-            (np.zeros((2, 3, 4)), r"\(2, 3, 4\).*X\.reshape\(len\(X\), -1\)"),
-            (np.zeros(3), r"\(3,\).*X\.reshape\(1, -1\)"),
+            (np.zeros((2, 3, 4)), r"\(2, 3, 4\).*np\.reshape\(X, \(2, 12\)\)"),
+            (np.zeros(3), r"\(3,\).*np\.reshape\(X, \(1, -1\)\)"),
             (1.0, "single number 1.0"),
             (np.zeros((2, 2), complex), "complex128, expected real numbers"),
             ([["a", "b"]], "<U1, expected real numbers"),
@@ -91,3 +92,34 @@ class TestPrepareInputs:
         assert prepare_inputs(X).tolist() == [[1, 2], [0, 2]]
         with pytest.raises(ValueError, match=re.escape("X[0][1] has masked elements, ")):
             prepare_inputs(([1.0, np.ma.masked], [1.0, 2.0]))
+
+    @pytest.mark.parametrize(
+        "dtype, n_bytes, times",
+        [("f2", 4, 2), ("i2", 4, 2), (">f4", 4, 1), (">f8", 8, 1), ("?", 4, 4), ("i4", 8, 2)],
+    )
+    def test_warns_of_a_memory_map_that_is_copied(self, tmp_path, dtype, n_bytes, times):
+        mapped = np.memmap(tmp_path / "X", dtype, "w+", shape=(1000, 8))
+        for X in (mapped, mapped[::2], np.asarray(mapped)[:500], np.frombuffer(memoryview(mapped), dtype)):
+            X = X.reshape(-1, 8)
+            said = (
+                rf"a copy of {X.size * n_bytes:,} bytes is made in float\d+, {times} times the file; a map of"
+            )
+            with pytest.warns(UserWarning, match=said):
+                got = prepare_inputs(X)
+            np.testing.assert_array_equal(got, X)
+        prepare_inputs(mapped.astype(dtype))  # what lies in memory is converted without a word
+
+    def test_takes_wide_frames(self):
+        X = pandas.DataFrame(
+            {i: pandas.array([i, 1], "Int64") if i % 2 else [True, False] for i in range(300)}
+        )
+        got = prepare_inputs(X)
+        np.testing.assert_array_equal(got, X.to_numpy(dtype=np.float64), strict=True)
+
+    def test_rows_among_objects_are_told_apart(self):
+        X = np.empty(2, object)
+        for given, remedy in (([[1, 2], [3, 4]], True), ([[1, 2], 3], False), ([[1, 2], [3, [4]]], False)):
+            X[0], X[1] = given
+            with pytest.raises(ValueError, match="object, with the element .* expected real") as caught:
+                prepare_inputs(X)
+            assert str(caught.value).endswith("; try np.stack(list(X))") == remedy

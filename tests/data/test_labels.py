@@ -5,6 +5,7 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from fastmlp.data import class_weights, labels_for, prepare_labels, prepare_weights, to_one_hot
+from fastmlp.data.labels import warn_of_absent_classes
 
 
 class TestToOneHot:
@@ -20,11 +21,12 @@ class TestToOneHot:
     @pytest.mark.parametrize(
         "labels, message",
         [
-            ([0, 3, 1], r"labels\[1\] is 3, expected 0 to 2 for 3 classes"),
-            ([0, -1], r"\[1\] is -1, expected labels from 0 up"),
-            ([0.0, 1.0], r"floats, expected integer labels; try .*astype\(int\)"),
-            ([[0], [1]], r"\(2, 1\).*ravel\(\)"),
-            ([[1, 0, 0]], r"shape \(1, 3\), expected \(batch,\) integers"),
+            ([0, 3, 1], "labels has the label 3, expected 0 to 2 of 3 classes"),
+            ([0, -1], r"the label -1, expected 0 to 2 .* labels = np.unique\(np.ravel\(labels\), return_inv"),
+            ([0.0, 1.0], r"floats, expected \(n,\) integer labels; try np.ravel\(labels\).astype\(int\)"),
+            ([0.5, 1.0], r"labels\[0\] is 0.5, expected integer labels"),
+            ([[0], [1]], r"\(2, 1\).*np.ravel\(labels\)"),
+            ([[1, 0, 0]], r"shape \(1, 3\), expected \(batch,\) integers; try np.argmax\(labels, axis=1\)"),
             (3, "single number"),
         ],
     )
@@ -97,7 +99,7 @@ class TestPrepareLabels:
         with pytest.raises(ValueError, match=r"y\[1\] has masked elements"):
             prepare_labels(list(y), 3)
         assert prepare_labels(y[[0, 2]], 2).tolist() == y[[0, 2]].tolist()
-        with pytest.raises(ValueError, match="y has masked elements"):
+        with pytest.raises(ValueError, match="labels has masked elements"):
             to_one_hot(y, 2)
 
 
@@ -124,6 +126,21 @@ class TestLabelsFor:
             with pytest.raises(ValueError, match=r"y\[1\] sums to .*expected 1"):
                 labels_for(y, "softmax", 2)
 
+    @pytest.mark.parametrize("n_classes", [2, 10, 1000])
+    @pytest.mark.parametrize("dtype", [np.float16, ">f2"])
+    def test_rows_of_half_precision_sum_to_1_within_its_rounding(self, n_classes, dtype):
+        shares = np.random.default_rng(0).dirichlet(np.ones(n_classes), 500)
+        rounded = shares.astype(dtype)
+        by_own_sum = rounded / rounded.sum(axis=1, keepdims=True)  # the remedy, in half precision too
+        for y in (rounded, by_own_sum):
+            got = labels_for(prepare_labels(y, 500), "softmax", n_classes)
+            np.testing.assert_array_equal(got, y.astype(np.float64), strict=True)
+        assert np.abs(rounded.astype(float).sum(axis=1) - 1).max() > 1e-5
+        with pytest.raises(ValueError, match="sums to .*expected 1; divide each row by its sum"):
+            labels_for(prepare_labels(rounded.astype(np.float64), 500), "softmax", n_classes)
+        with pytest.raises(ValueError, match="divide each row by its sum|none below 0 or above 1"):
+            labels_for(prepare_labels(rounded * np.float16(1.003), 500), "softmax", n_classes)
+
     @pytest.mark.parametrize(
         "output, y",
         [
@@ -147,11 +164,42 @@ class TestLabelsFor:
     @pytest.mark.parametrize(
         "output, y, n_out, message",
         [
-            ("softmax", [0, -7, 1], 3, r"y\[1\] is -7, expected labels from 0 up"),
-            ("softmax", [0, 3, 1], 3, "y has the label 3, expected 0 to 2: the model has 3 classes"),
-            ("softmax", [0.0, 1.0], 3, r"floats, expected integer labels; try y\.astype\(int\)"),
-            ("softmax", [[0], [1]], 3, r"\(2, 1\), a column.*ravel\(\)"),
+            ("softmax", [0, -7, 1], 3, r"the label -7, expected .* return_inverse=True\)\[1\]$"),
+            ("softmax", [0, 3, 1], 3, "y has the label 3, expected 0 to 2 of 3 classes"),
+            ("softmax", [0, 3, 1, 2, 5], 3, r"try .*\[1\] and 5 classes$"),
+            ("softmax", [0.0, 1.0], 3, r"floats, expected .*integer labels; try np.ravel\(y\).astype\(int\)"),
+            ("softmax", [0.0, 1.5], 3, r"y\[1\] is 1\.5, expected integer labels; .* output='identity'"),
+            ("softmax", [0.0, 1e300], 3, "y has the label 1000000"),
+            ("softmax", [[0], [1]], 3, r"\(2, 1\), a column.*np.ravel\(y\)"),
+            (
+                "softmax",
+                [0, 1],
+                1,
+                "y has the label 1, expected 0 to 0 of 1 classes; two classes want output='log",
+            ),
+            ("softmax", [0.0, 1.0], 1, "y has the label 1, .* two classes want output='logistic'"),
+            (
+                "softmax",
+                [[0], [1]],
+                1,
+                r"y\[0\] sums to 0\.0, expected 1; two classes want output='logistic'",
+            ),
             ("softmax", [[1.0], [0.5]], 1, r"y\[1\] sums to 0\.5, expected 1"),
+            (
+                "softmax",
+                [[1, 1, 1], [0, 1, 0]],
+                3,
+                r"y\[0\] sums to 3\.0, .* labels a row want output='logistic'",
+            ),
+            (
+                "softmax",
+                [[1, 1, 0], [0, 0, 0]],
+                3,
+                r"y\[1\] sums to 0\.0, expected 1; leave out the rows of zeros",
+            ),
+            ("softmax", [[0.5, 1, 0], [0, 0, 1]], 3, r"y\[0\] sums to 1\.5, .* divide each row by its sum$"),
+            ("softmax", [[2.5, 1], [1, 0]], 2, r"none below 0 or above 1; numbers .* output='identity'"),
+            ("logistic", [-1, 1], 1, r"y\[0\] is -1, expected 0 or 1; try y = np.unique"),
             ("softmax", np.eye(4), 3, "y has 4 columns, expected 3, the model's classes"),
             ("softmax", [[1, 0], [1.5, -0.5]], 2, r"y\[1\] is .*-0\.5.*none below 0"),
             ("softmax", [[1, 0], [0, 0]], 2, r"y\[1\] sums to 0\.0, expected 1"),
@@ -189,7 +237,7 @@ class TestPrepareWeights:
         "given, message",
         [
             ([1, 2], r"sample_weight has shape \(2,\), expected \(3,\), one for each row of X"),
-            (np.ones((3, 1)), r"sample_weight has shape \(3, 1\)"),
+            (np.ones((3, 1)), r"sample_weight has shape \(3, 1\).*; try np.ravel\(sample_weight\)$"),
             ([1, np.nan, 1], r"sample_weight\[1\] is nan, expected a finite number from 0 up"),
             ([1, 1, np.inf], r"sample_weight\[2\] is inf"),
             ([-0.5, 1, 1], r"sample_weight\[0\] is -0\.5"),
@@ -228,10 +276,32 @@ class TestClassWeights:
             (Y, {3: -1}, r"class_weight\[3\] is -1\.0, expected a finite number from 0 up"),
             (Y, {7: np.nan}, r"class_weight\[7\] is nan"),
             (Y, {7: "a"}, "class_weight has dtype"),
-            (Y.astype(float), "balanced", r"y is float64 of shape \(7,\)"),
-            (np.eye(3), "balanced", r"y is float64 of shape \(3, 3\)"),
+            (
+                Y.astype(float),
+                "balanced",
+                r"y is float64 of shape \(7,\), .*; try np.ravel\(y\).astype\(int\)",
+            ),
+            (np.eye(3), "balanced", r"y is float64 of shape \(3, 3\), .*; try np.argmax\(y, axis=1\)"),
         ],
     )
     def test_refuses(self, y, class_weight, message):
         with pytest.raises(ValueError, match=message):
             class_weights(y, class_weight)
+
+
+class TestWarnOfAbsentClasses:
+    @pytest.mark.parametrize(
+        "y, n_out, expected",
+        [
+            ([10, 20, 30], 31, r"y has 3 of the model's 31 classes.* np.unique\(.*, and a last width of 3$"),
+            ([0, 4], 5, "y has 2 of the model's 5 classes"),
+            (np.eye(5)[[1, 3, 3]], 5, "without its columns of zeros, and a last width of 2$"),
+        ],
+    )
+    def test_fewer_than_half(self, y, n_out, expected):
+        with pytest.warns(UserWarning, match=expected):
+            warn_of_absent_classes(labels_for(prepare_labels(y, len(y)), "softmax", n_out), n_out)
+
+    @pytest.mark.parametrize("y, n_out", [([0, 3], 4), ([1, 0, 1], 3), (np.full((1, 5), 0.2), 5), ([0], 1)])
+    def test_half_or_more_are_quiet(self, y, n_out):
+        warn_of_absent_classes(labels_for(prepare_labels(y, len(y)), "softmax", n_out), n_out)

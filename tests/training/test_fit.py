@@ -389,3 +389,20 @@ def test_smoothed_labels_are_trained_on_but_not_scored_by():
     ]
     assert bits(models[0]) != bits(models[1])
     assert histories[1][0].validation_loss == pytest.approx(models[1].loss(X, y))
+
+
+def test_scores_of_training_data_go_by_their_weights():
+    X, y = make_data([6, 3], 40)
+    weights, model = np.arange(40) % 3, make_model(kernels)
+    record = fit(model, X, y, epochs=1, lr=0.1, sample_weight=weights, score_train=True)[-1]
+    assert record.f1_train == evaluate(model, X, y, weights) != evaluate(model, X, y)
+
+
+def test_classes_that_nobody_has_are_warned_of(ops):
+    X, y = make_data([6, 3], 40)
+    tens = 10 + 10 * y
+    with pytest.warns(UserWarning, match="3 of the model's 31 classes.*and a last width of 3$") as caught:
+        fit(make_model(ops, (6, 31)), X, tens, epochs=2)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    fit(make_model(ops), X, np.unique(tens, return_inverse=True)[1], epochs=1)  # as the text has it
+    fit(make_model(ops, (6, 31), output="identity"), X, np.eye(31)[tens], epochs=1)  # which has no classes
