@@ -186,11 +186,14 @@ class DataLoader:
         """Where X is not 0; made as the facts are."""
         return self.prepare(kernels).masks.view()
 
-    def prepare(self, ops: Operations) -> Prepared:
-        """Give facts, masks and codes, made by these operations unless they have been made before."""
+    def prepare(self, ops: Operations, scanned: tuple[bool, float, float] | None = None) -> Prepared:
+        """Give facts, masks and codes, made by these operations unless they have been made before.
+
+        `scanned` is what `ops.scan(X)` has told already.
+        """
         if self._prepared is None:
             ops = check_ops(ops)
-            facts = _find_facts(self._X, self._y, ops)
+            facts = _find_facts(self._X, self._y, scanned or ops.scan(self._X))
             skip = self._skip_zeros == "on" or self._skip_zeros == "auto" and facts.density < _SKIP_BELOW
             masks, coded = _make_masks(self._X, ops) if skip else (np.empty((0, 0), np.uint64), None)
             for array in (masks, *(coded or ())):
@@ -326,8 +329,8 @@ def _asked_to_skip_zeros() -> str:
     return asked
 
 
-def _find_facts(X: NDArray[Any], y: NDArray[Any], ops: Operations) -> Facts:
-    finite, largest, density = ops.scan(X)
+def _find_facts(X: NDArray[Any], y: NDArray[Any], scanned: tuple[bool, float, float]) -> Facts:
+    finite, largest, density = scanned
     return Facts(
         n_features=X.shape[1],
         finite=bool(finite),

@@ -107,8 +107,9 @@ class BaseMLP(CallbackSupportMixin, Interchange, BaseEstimator):
         # bytes are finite and stay bytes: of them only the shape is looked at
         shown = np.broadcast_to(np.float64(0), X.shape) if of_bytes else X
         # all threads find what is not finite in a third of the time that scikit-learn takes
-        finite = of_bytes or plain and X.dtype in (np.float32, np.float64) and self.operations.scan(X)[0]
-        known = finite and np.asarray(y).dtype.kind in "biuUS"
+        found = self.operations.scan(X) if plain and X.dtype in (np.float32, np.float64) else None
+        self._watch.scanned = X, found
+        known = (of_bytes or found and found[0]) and np.asarray(y).dtype.kind in "biuUS"
         with config_context(assume_finite=True if known else None):
             shown, y = super()._validate_input(shown, y, incremental, reset)
         return X if of_bytes else shown.astype(self._kind(shown.dtype), copy=False), y

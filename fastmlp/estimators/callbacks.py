@@ -27,6 +27,7 @@ class Watch:
         self.given = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self.fit: Any = None
         self.task: Any = None
+        self.scanned: tuple[Any, Any] = None, None  # an X that was scanned, and what was found
         # a meta-estimator's tree of tasks is to show this fit even if nobody watches it
         if hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx"):
             self.fit = estimator._init_callback_context(max_subtasks=n_tasks)

@@ -70,6 +70,8 @@ class Run:
         if X.dtype != np.uint8:
             X = X.astype(self.model.dtype, copy=False)
         self.loader = DataLoader(X, labels_of(estimator, y), self.batch_size, sample_weight=sample_weight)
+        scanned, found = estimator._watch.scanned
+        self.loader.prepare(estimator.operations, found if X is scanned else None)
         self.failed = False
         self._pack()
 
