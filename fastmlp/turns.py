@@ -2,20 +2,20 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 _Read = TypeVar("_Read")
 
-_SECONDS = 1e-4  # between two looks at a model that is being trained
+_SECONDS = 1e-4  # between two looks at a model that others have
 
 
 class Turns:
     """A context that one training call is in at a time; a second call is an error, not a wait."""
 
     def __init__(self) -> None:
-        # who trains is set in one uninterruptible step: an interrupt between two leaves nobody in
-        self._trainers: dict[str, Any] = {}
-        self._n_begun = 0
+        # who has it is set in one uninterruptible step: an interrupt between two leaves nobody in
+        self._turn: dict[str, list[bool]] = {}  # "now": [whether it trains], of one call
+        self._n_trained = 0
 
     def __enter__(self) -> None:
         """Begin a training call.
@@ -25,29 +25,38 @@ class Turns:
         RuntimeError
             There is another.
         """
-        mine = object()
+        mine = [True]
         try:
-            if self._trainers.setdefault("now", mine) is not mine:
-                raise RuntimeError(
-                    "this model is being trained by another call; train a copy, or wait for it"
-                )
-            self._n_begun += 1
+            while (now := self._turn.setdefault("now", mine)) is not mine:
+                if now[0]:
+                    raise RuntimeError(
+                        "this model is being trained by another call; train a copy, or wait for it"
+                    )
+                time.sleep(_SECONDS)
+            self._n_trained += 1
         except BaseException:
-            if self._trainers.get("now") is mine:
-                del self._trainers["now"]
+            self._end(mine)
             raise
 
     def __exit__(self, *_: object) -> None:
         """End it."""
-        self._trainers.clear()
+        self._turn.clear()
 
     def read(self, get: Callable[[], _Read]) -> _Read:
-        """Give what `get` reads between two training calls: it waits for one, and reads again after one."""
-        while True:
-            before = self._n_begun
-            if not self._trainers:
-                result = get()
-                if before == self._n_begun:
-                    return result
-            else:
+        """Give what `get` reads while nothing trains: beside other readers, else in a turn of its own."""
+        before = self._n_trained
+        if not self._turn:
+            result = get()
+            if before == self._n_trained:
+                return result
+        mine = [False]
+        try:
+            while self._turn.setdefault("now", mine) is not mine:
                 time.sleep(_SECONDS)
+            return get()
+        finally:
+            self._end(mine)
+
+    def _end(self, mine: list[bool]) -> None:
+        if self._turn.get("now") is mine:
+            self._turn.clear()
