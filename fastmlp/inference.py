@@ -23,7 +23,8 @@ class Inference(Scaled):
 
         Returns
         -------
-        logits : (n, n_out) of the model's dtype; the bits of a row do not depend on the other rows
+        logits : (n, n_out) of the model's dtype; the bits of a row do not depend on the other rows,
+            but for the sign of a zero
 
         Raises
         ------

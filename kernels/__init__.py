@@ -3,6 +3,7 @@
 Everything here has a twin of the same name and signature in `fastmlp.reference`.
 """
 
+from .core import machine
 from .core.memory import plan
 from .dropout import dropout
 from .epoch import train_epoch
@@ -44,3 +45,5 @@ __all__ = [
     "train_epoch",
     "zero_masks",
 ]
+
+machine.warn_without_fma()

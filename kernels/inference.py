@@ -3,7 +3,7 @@
 import numpy as np
 
 from .activations import RELU, activate
-from .core import memory, threads
+from .core import machine, memory, threads
 from .core.gather import byte_values, data_rows, fill_values, gather_row, gathered, in_place
 from .core.jit import entry
 from .core.matrix import Matrix, address, aligned, row_of, rows_of, submatrix
@@ -14,17 +14,19 @@ from .scan import mask_row
 
 CHUNK = 64  # rows at once: enough to use a panel of w often while it is in the cache
 _SAMPLES = np.arange(CHUNK, dtype=np.int64)
-SKIP_BELOW = 0.75  # share of the features that a group of rows may visit for indices to pay, as measured
+# Share of the features that a group of rows may visit for indices to be used; auto: to pay, as measured.
+SKIP_BELOW = {"off": 0.0, "auto": 0.75, "on": np.inf}
 
 
 def infer(arena, table, x, scale, shift, logits):
-    """Logits of every row of x; the bits of a row do not depend on the rows beside it.
+    """Logits of every row of x; the bits of a row do not depend on the rows beside it, but for a zero's sign.
 
     Parameters
     ----------
     arena : float32 or float64 (size,)    parameters, only read; layout as `plan` says
     table : records (n_layers,)           of `plan`
-    x : (n, n_in)                         uint8, float32 or float64, any strides; zeros are skipped
+    x : (n, n_in)                         uint8, float32 or float64, any strides; zeros are skipped, unless
+                                          FASTMLP_SKIP_ZEROS says otherwise
     scale : scalar                        factor of x, in the arena's dtype
     shift : (n_in,) or (0,)               added to x * scale, in the arena's dtype, contiguous, as
                                           `train_epoch` does
@@ -45,11 +47,14 @@ def infer(arena, table, x, scale, shift, logits):
         np.empty((n_threads * size, n_words), np.uint64),
         np.empty((n_threads * n_groups, n_blocks * BLOCK_ROW), np.int32),
     )
-    threads.parallel(_infer, n_threads, arena, table, x, scale, shift, logits, _SAMPLES, *rooms)
+    args = arena, table, x, scale, shift, logits, _SAMPLES, *rooms, SKIP_BELOW[machine.skip_zeros()]
+    threads.parallel(_infer, n_threads, *args)
 
 
 @entry("logits", "space", "masks", "indices")
-def _infer(arena, table, x, scale, shift, logits, samples, space, masks, indices, sync, thread, n_threads):
+def _infer(
+    arena, table, x, scale, shift, logits, samples, space, masks, indices, skip_below, sync, thread, n_threads
+):
     parameters = address(arena, 0, 0)
     n_layers, size, n_in = table.shape[0], min(CHUNK, x.shape[0]), table[0].n_in
     row = table[0].widest
@@ -78,7 +83,7 @@ def _infer(arena, table, x, scale, shift, logits, samples, space, masks, indices
             mask_row(x, begin + r, rows_of(own_masks, r).pointer, masks.shape[1])
         first = gathered(data, address(samples, 0, 0), values)
         groups = (rows + SAMPLES - 1) // SAMPLES
-        skip = count_visits(own_masks, samples, 0, rows) < SKIP_BELOW * groups * n_in
+        skip = count_visits(own_masks, samples, 0, rows) < skip_below * groups * n_in
         for index in range(n_layers):
             layer, last = table[index], index == n_layers - 1
             lower = convert(0.0 if layer.activation == RELU else -np.inf, scale)

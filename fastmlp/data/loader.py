@@ -1,7 +1,6 @@
 """The loader, which prepares a data set once and says in what order its samples come."""
 
 import operator
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import kernels
+from fastmlp.kernels.core.machine import skip_zeros
 from fastmlp.numbers import flag
 from fastmlp.ops import Operations, check_ops
 
@@ -142,7 +142,7 @@ class DataLoader:
             raise ValueError(f"drop_last leaves no batch: {len(self._X)} samples, batch_size {batch_size}")
         self._seed, self._is_drawn = _check_seed(seed), seed is None
         self._n_passes = 0
-        self._skip_zeros = _asked_to_skip_zeros()
+        self._skip_zeros = skip_zeros()
         self._prepared: Prepared | None = None
         self._protect()
 
@@ -320,13 +320,6 @@ def _check_seed(seed: Seed) -> list[int] | np.random.Generator:
     if min(numbers, default=0) < 0:
         raise ValueError(f"seed is {seed!r}, expected no number below 0")
     return numbers
-
-
-def _asked_to_skip_zeros() -> str:
-    asked = os.environ.get("FASTMLP_SKIP_ZEROS") or "auto"
-    if asked not in ("auto", "on", "off"):
-        raise ValueError(f"FASTMLP_SKIP_ZEROS is {asked!r}; set it to auto, on or off, or unset it")
-    return asked
 
 
 def _find_facts(X: NDArray[Any], y: NDArray[Any], scanned: tuple[bool, float, float]) -> Facts:

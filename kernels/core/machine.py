@@ -5,6 +5,7 @@ import functools
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from multiprocessing import current_process
 from pathlib import Path
@@ -50,6 +51,18 @@ def vector_bytes() -> int:
 
 # As the process began: code and cache must agree on it, whatever is set later.
 VECTOR_BYTES = vector_bytes()
+
+
+def warn_without_fma() -> None:
+    """Warn where fused multiply-adds, which all products are made of, take many instructions each."""
+    if llvm.get_default_triple().startswith(("x86_64", "i686")) and "+fma" not in features().split(","):
+        warnings.warn(
+            f"fastmlp may be 70 times slower than it could be: what Numba knows of {processor()} has no fused "
+            "multiply-add (fma). Nearly every processor since 2013 has it; if this one does, let the virtual "
+            "machine show it, and unset NUMBA_CPU_NAME and NUMBA_CPU_FEATURES",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def vector_registers() -> int:
@@ -140,6 +153,20 @@ def _cgroup_quota() -> int | None:
         return max(1, int(quota) // int(period))
     except (OSError, ValueError):  # no cgroup v2, or the word `max`
         return None
+
+
+def skip_zeros() -> str:
+    """Whether products with zeros of the data are skipped: FASTMLP_SKIP_ZEROS, "auto" where it is unset.
+
+    Raises
+    ------
+    ValueError
+        It is none of auto, on and off.
+    """
+    asked = os.environ.get("FASTMLP_SKIP_ZEROS") or "auto"
+    if asked not in ("auto", "on", "off"):
+        raise ValueError(f"FASTMLP_SKIP_ZEROS is {asked!r}; set it to auto, on or off, or unset it")
+    return asked
 
 
 def _thread_count(n: int | str, name: str) -> int:

@@ -82,3 +82,25 @@ def test_nan_in_a_row_stays_in_it():
     network, x = Network((20, 7, 3), 1), draw(9, 20, np.float32)
     x[4, 11] = np.nan
     assert np.isnan(network.infer(x)).any(axis=1).tolist() == [row == 4 for row in range(9)]
+
+
+@pytest.mark.parametrize(("density", "skips_by_itself"), [(0.1, True), (0.97, False)])
+@pytest.mark.parametrize("switch", ["on", "off", "auto", None])
+def test_zeros_are_skipped_where_the_switch_says_so(switch, density, skips_by_itself, monkeypatch):
+    """An infinite weight under a feature that is always 0 tells: 0 times infinity is NaN."""
+    network, x = Network((70, 9, 3), 4), draw(66, 70, density=density)
+    x[:, 5] = 0
+    next(iter(network.layers(1))).w[5] = np.inf
+    if switch:
+        monkeypatch.setenv("FASTMLP_SKIP_ZEROS", switch)
+    skipped = switch == "on" or switch != "off" and skips_by_itself
+    assert np.isfinite(network.infer(x, 1 / 255)).all() == skipped
+
+
+def test_a_bad_switch_is_refused(monkeypatch):
+    monkeypatch.setenv("FASTMLP_SKIP_ZEROS", "yes")
+    network = Network((5, 3), 1)
+    with pytest.raises(
+        ValueError, match="FASTMLP_SKIP_ZEROS is 'yes'; set it to auto, on or off, or unset it"
+    ):
+        network.infer(draw(2, 5), 1 / 255)

@@ -3,6 +3,7 @@
 import multiprocessing.process
 import os
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,18 @@ def test_threads_asked_for_within_a_call_are_of_its_thread_alone(monkeypatch):
         with pytest.raises(ValueError, match="n_threads is"), machine.using_threads(bad):
             pass
     assert machine.explicit_threads() is None
+
+
+@pytest.mark.parametrize(
+    ("given", "warns"), [("+avx2,+fma", False), ("+avx2,-fma", True), ("+avx2,+fma4", True)]
+)
+def test_a_processor_without_fused_operations_is_warned_of(given, warns, monkeypatch):
+    monkeypatch.setattr(machine.config, "CPU_FEATURES", given)
+    monkeypatch.setattr(machine.llvm, "get_default_triple", lambda: "x86_64-unknown-linux-gnu")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        machine.warn_without_fma()
+    assert [str(each.message).count("no fused multiply-add") for each in caught] == [1] * warns
+    monkeypatch.setattr(machine.llvm, "get_default_triple", lambda: "aarch64-unknown-linux-gnu")
+    with warnings.catch_warnings(action="error"):
+        machine.warn_without_fma()  # every 64-bit ARM has them
