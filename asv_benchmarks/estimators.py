@@ -142,12 +142,12 @@ CONTESTS = {
     "cancer": Contest(
         "breast_cancer standardised, 200 epochs", Goal(4, 8), cancer, EPOCHS | {"max_iter": 200}
     ),
-    "mnist": Contest("MNIST / 255, float64, 2 epochs", Goal(5, 10), mnist, EPOCHS | {"max_iter": 2}),
+    "mnist": Contest("MNIST / 255, float64, 10 epochs", Goal(5, 10), mnist, EPOCHS | {"max_iter": 10}),
     "mnist-sgd": Contest(
-        "MNIST / 255, float32, Nesterov, 3 epochs",
+        "MNIST / 255, float32, Nesterov, 10 epochs",
         Goal(6, 12),
         partial(mnist, np.float32),
-        EPOCHS | NESTEROV | {"max_iter": 3},
+        EPOCHS | NESTEROV | {"max_iter": 10},
         limit=1e-3,
     ),
     "normal": Contest(

@@ -57,8 +57,8 @@ def warn_without_fma() -> None:
     """Warn where fused multiply-adds, which all products are made of, take many instructions each."""
     if llvm.get_default_triple().startswith(("x86_64", "i686")) and "+fma" not in features().split(","):
         warnings.warn(
-            f"fastmlp may be 70 times slower than it could be: what Numba knows of {processor()} has no fused "
-            "multiply-add (fma). Nearly every processor since 2013 has it; if it does, let the virtual "
+            f"fastmlp may be 70 times slower than it could be: what Numba knows of {processor()} has no "
+            "fused multiply-add (fma). Most processors since 2013 have it; if this one does, let the virtual "
             "machine show it, and unset NUMBA_CPU_NAME and NUMBA_CPU_FEATURES",
             RuntimeWarning,
             stacklevel=2,

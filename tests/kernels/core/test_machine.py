@@ -157,7 +157,7 @@ def test_a_processor_without_fused_operations_is_warned_of(given, warns, monkeyp
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         machine.warn_without_fma()
-    assert [str(each.message).count("no fused multiply-add") for each in caught] == [1] * warns
+    assert [str(each.message).count("no fused multiply-add (fma)") for each in caught] == [1] * warns
     monkeypatch.setattr(machine.llvm, "get_default_triple", lambda: "aarch64-unknown-linux-gnu")
     with warnings.catch_warnings(action="error"):
         machine.warn_without_fma()  # every 64-bit ARM has them
