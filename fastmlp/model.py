@@ -280,7 +280,7 @@ class MLP(Inference):
                 loader.labels_for(self.output, self.n_out),
                 _NONE if weights is None else weights,
             )
-            X, read, values = self._epoch_inputs(loader)
+            X, read, values = self._epoch_inputs(loader, n_epochs)
             data, stop = (X, labels, of_rows, order, batch_size), np.zeros(1, np.int64)
             done = self._ops.train_epoch(
                 memory, table, kept.rows, *data, *numbers, *read, stop, losses, squares, values

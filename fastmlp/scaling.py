@@ -80,18 +80,18 @@ class Scaled(Weighted):
         return first
 
     def _epoch_inputs(
-        self, loader: DataLoader
+        self, loader: DataLoader, n_epochs: int
     ) -> tuple[NDArray[Any], tuple[Any, NDArray[Any], NDArray[np.uint64]], NDArray[Any] | None]:
         """Give what an epoch reads: X; the scale left to do, the shift, and masks where zeros stay zeros.
 
         Last what the bytes of X stand for, where they are no numbers.
         """
-        X, scale, prepared, values = loader.X, self._scale, loader.prepare(self._ops), None
-        masks, dense = prepared.masks, self._shift.size > 0 and not self._is_split
+        X, scale, masks, values = loader.X, self._scale, loader.prepare(self._ops).masks, None
+        dense = self._shift.size > 0 and not self._is_split
         if scale.ndim or (dense and X.dtype == np.uint8):
             X, scale = loader.scaled(scale), self.dtype.type(1)
-        elif prepared.coded is not None and not dense:
-            X, values = prepared.coded[0], prepared.coded[1].astype(self.dtype) * scale
+        elif not dense and (coded := loader.coded(self._ops, n_epochs)):
+            X, values = coded[0], coded[1].astype(self.dtype) * scale
         return X, (scale, self._shift, masks[:0, :0] if dense else masks), values
 
     def _infer(self, X: NDArray[Any], logits: NDArray[Any]) -> None:

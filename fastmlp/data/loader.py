@@ -18,6 +18,8 @@ from .labels import labels_for, prepare_labels, prepare_weights
 
 Seed = int | Sequence[int] | np.random.Generator | None
 
+_NO_MASKS = np.empty((0, 0), np.uint64)
+_MADE_ANEW: dict[str, Any] = {"_prepared": None, "_coded": None, "_n_epochs": 0, "_scaled": None}  # by copies
 _SKIP_BELOW = 0.5  # density under which masks are thought to pay; a guess until it is measured
 
 
@@ -71,8 +73,6 @@ class Prepared:
 
     facts: Facts
     masks: NDArray[np.uint64]  # of X, or (0, 0)
-    # floats of few values, most of them 0, are read faster as bytes: X is values[codes] of codes and values
-    coded: tuple[NDArray[np.uint8], NDArray[Any]] | None
 
 
 class DataLoader:
@@ -144,6 +144,8 @@ class DataLoader:
         self._n_passes = 0
         self._skip_zeros = skip_zeros()
         self._prepared: Prepared | None = None
+        self._coded: tuple[NDArray[Any], ...] | None = None  # empty where X has no codes
+        self._n_epochs = 0  # that anybody has trained
         self._protect()
 
     @property
@@ -186,20 +188,45 @@ class DataLoader:
         """Where X is not 0; made as the facts are."""
         return self.prepare(kernels).masks.view()
 
-    def prepare(self, ops: Operations, scanned: tuple[bool, float, float] | None = None) -> Prepared:
-        """Give facts, masks and codes, made by these operations unless they have been made before.
+    def prepare(
+        self, ops: Operations, scanned: tuple[bool, float, float] | None = None, n_epochs: int = 1
+    ) -> Prepared:
+        """Give facts and masks, made by these operations unless they have been made before.
 
-        `scanned` is what `ops.scan(X)` has told already.
+        `scanned` is what `ops.scan(X)` has told already; n_epochs is how many are going to be trained.
         """
         if self._prepared is None:
             ops = check_ops(ops)
-            facts = _find_facts(self._X, self._y, scanned or ops.scan(self._X))
-            skip = self._skip_zeros == "on" or self._skip_zeros == "auto" and facts.density < _SKIP_BELOW
-            masks, coded = _make_masks(self._X, ops) if skip else (np.empty((0, 0), np.uint64), None)
-            for array in (masks, *(coded or ())):
-                array.flags.writeable = False
-            self._prepared = Prepared(facts, masks, coded)
+            facts, masks = _find_facts(self._X, self._y, scanned or ops.scan(self._X)), _NO_MASKS
+            if self._skip_zeros == "on" or self._skip_zeros == "auto" and facts.density < _SKIP_BELOW:
+                masks = np.empty((len(self._X), -(-self._X.shape[1] // 64)), np.uint64)
+                if n_epochs > 1 and self._X.dtype != np.uint8:
+                    self._code(ops, masks)
+                else:
+                    ops.zero_masks(self._X, masks)
+            masks.flags.writeable = False
+            self._prepared = Prepared(facts, masks)
         return self._prepared
+
+    def coded(self, ops: Operations, n_epochs: int) -> tuple[NDArray[Any], ...]:
+        """Give X as bytes and what each of them stands for, when that many epochs more are trained.
+
+        Nothing where X is not sparse floats of few values, or is trained on only once: that pays for none.
+        """
+        self._n_epochs += n_epochs
+        if self._coded is None and self._n_epochs > 1:
+            masks = self.prepare(ops).masks
+            if masks.size and self._X.dtype != np.uint8:
+                self._code(ops, np.empty_like(masks))
+            else:
+                self._coded = ()
+        return self._coded or ()
+
+    def _code(self, ops: Operations, masks: NDArray[np.uint64]) -> None:
+        coded = np.zeros(self._X.shape, np.uint8), np.zeros(256, self._X.dtype)
+        self._coded = coded if ops.byte_codes(self._X, masks, *coded) else ()
+        for array in self._coded:
+            array.flags.writeable = False
 
     def labels_for(self, output: str, n_out: int) -> NDArray[Any]:
         """Give y as the kernels of a model take it, read-only; once it fits, again in constant time.
@@ -274,7 +301,7 @@ class DataLoader:
 
     def __getstate__(self) -> dict[str, Any]:
         """Give what a copy needs to go on from the same pass; it makes all else anew."""
-        return {**self.__dict__, "_prepared": None, "_labels": {}, "_scaled": None}
+        return {**self.__dict__, "_labels": {}, **_MADE_ANEW}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over such a state, or one of 0.1, whose attributes could be set and held facts and masks."""
@@ -282,10 +309,8 @@ class DataLoader:
             names = ("X", "y", "batch_size", "shuffle", "drop_last", "_seed", "_n_passes")
             skip_zeros = "on" if state["masks"].size else "off"
             state = {f"_{name.lstrip('_')}": state[name] for name in names}
-            state |= {"_skip_zeros": skip_zeros, "_prepared": None}
-        self.__dict__.update(
-            {"_weights": None, "_labels": {}, "_scaled": None} | state
-        )  # older ones have none
+            state |= {"_skip_zeros": skip_zeros}
+        self.__dict__.update({"_weights": None, "_labels": {}, **_MADE_ANEW} | state)  # older ones have none
         self._protect()
 
     def _protect(self) -> None:
@@ -332,15 +357,3 @@ def _find_facts(X: NDArray[Any], y: NDArray[Any], scanned: tuple[bool, float, fl
         n_classes=None if y.ndim == 1 else y.shape[1],
         max_label=int(y.max()) if y.dtype.kind == "i" else None,
     )
-
-
-def _make_masks(
-    X: NDArray[Any], ops: Operations
-) -> tuple[NDArray[np.uint64], tuple[NDArray[np.uint8], NDArray[Any]] | None]:
-    """Make masks of X; codes and their values too, where it is of floats and has few."""
-    masks = np.empty((X.shape[0], -(-X.shape[1] // 64)), np.uint64)
-    if X.dtype == np.uint8:
-        ops.zero_masks(X, masks)
-        return masks, None
-    coded = np.zeros(X.shape, np.uint8), np.zeros(256, X.dtype)
-    return masks, coded if ops.byte_codes(X, masks, *coded) else None

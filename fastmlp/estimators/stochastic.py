@@ -71,7 +71,8 @@ class Run:
             X = X.astype(self.model.dtype, copy=False)
         self.loader = DataLoader(X, labels_of(estimator, y), self.batch_size, sample_weight=sample_weight)
         scanned, found = estimator._watch.scanned
-        self.loader.prepare(estimator.operations, found if X is scanned else None)
+        n_epochs = 1 if incremental else estimator.max_iter
+        self.loader.prepare(estimator.operations, found if X is scanned else None, n_epochs)
         self.failed = False
         self._pack()
 

@@ -247,14 +247,14 @@ class TestDataLoader:
         def counted(name):
             return lambda *args: calls.append(name) or getattr(reference, name)(*args)
 
-        counting = {name: counted(name) for name in ("scan", "byte_codes")}
+        counting = {name: counted(name) for name in ("scan", "zero_masks")}
         first = MLP([5, 3], ops=types.SimpleNamespace(**{**vars(reference), **counting}))
         loader = DataLoader(np.eye(10, 5), np.zeros(10, int))
         assert not calls
         first.check_loader(loader)
         MLP([5, 3], ops=kernels).check_loader(loader)
         first.check_loader(loader)
-        assert loader.facts.max_label == 0 and calls == ["scan", "byte_codes"]
+        assert loader.facts.max_label == 0 and calls == ["scan", "zero_masks"]
 
     @pytest.mark.parametrize(
         "name", ["X", "y", "batch_size", "shuffle", "drop_last", "facts", "masks", "weights"]
