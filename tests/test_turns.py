@@ -128,6 +128,13 @@ def test_an_interrupt_of_the_beginning_leaves_nobody_in():
     assert not turns._turn
 
 
+def test_who_trains_does_not_wait_for_itself():
+    turns = Turns()
+    with turns, pytest.raises(RuntimeError, match="being trained by another call"):
+        turns.read(lambda: 7)
+    assert turns.read(lambda: 7) == 7
+
+
 def test_readers_do_not_wait_for_each_other():
     turns, both = Turns(), threading.Barrier(2, timeout=20)
     threads = [threading.Thread(target=turns.read, args=(both.wait,)) for _ in range(2)]
