@@ -137,7 +137,7 @@ def test_copies_have_the_attributes_of_a_derived_class(ops, duplicate):
     assert type(other) is Noted and (other.note, other._private) == ({"by": "me"}, [{"by": "me"}])
     assert other.model is (model if duplicate is copy.copy else other)
     assert vars(other).keys() == vars(model).keys() and other.ops is ops and bits(other) == bits(model)
-    assert other._lock is not model._lock and other._arena is not model._arena
+    assert other._turns is not model._turns and other._arena is not model._arena
     with pytest.raises(RuntimeError, match="backward follows a forward pass"):  # no workspace comes along
         other.backward()
 
