@@ -120,24 +120,27 @@ def bound_of_slopes(name, saved, dtype):
 
 
 def momentum(w, v, g, lr, factor, dtype):
-    """Bounds of v and w after a step with a velocity; g = |dw| + l2 |w|."""
+    """Bounds of w and v after a step with a velocity; g = |dw| + l2 |w|."""
     push, tiny = lr * g, 4 * flushed(dtype)
     of_v = factor * magnitude(v) + push
     # three numbers, g, lr g, the product and the sum; then a number, the product and the sum of w; each twice
     # with Nesterov's look ahead
-    return gamma(7, dtype) * of_v + tiny, gamma(11, dtype) * (magnitude(w) + of_v + push) + 2 * tiny
+    return gamma(11, dtype) * (magnitude(w) + of_v + push) + 2 * tiny, gamma(7, dtype) * of_v + tiny
 
 
-def adam(start, after, g, numbers, count, dtype):
-    """Bounds of w, m and v after a step of Adam; `start` and `after` are the three, g = |dw| + l2 |w|."""
+def adam(start, after, g, numbers, count, dtype, off=(0.0, 0.0)):
+    """Bounds of w, m and v after a step of Adam; `start` and `after` are the three, g = |dw| + l2 |w|.
+
+    Besides, m and v are `off` by what the step was given.
+    """
     (lr, beta_1, beta_2, epsilon), tiny = numbers, 4 * flushed(dtype)
     w, m, v = map(magnitude, start)
-    off_m = gamma(7, dtype) * (beta_1 * m + (1 - beta_1) * g) + tiny
+    off_m = off[0] + gamma(7, dtype) * (beta_1 * m + (1 - beta_1) * g) + tiny
     # g and its number twice
-    off_v = gamma(11, dtype) * (beta_2 * v + (1 - beta_2) * g**2) + tiny
+    off_v = off[1] + gamma(11, dtype) * (beta_2 * v + (1 - beta_2) * g**2) + tiny
     new_m, new_v = map(magnitude, after[1:])
     left_1, left_2 = 1 - beta_1**count, 1 - beta_2**count
-    low, high = (np.sqrt(np.maximum(new_v + off, 0)) + epsilon for off in (-off_v, off_v))
+    low, high = (np.sqrt(np.maximum(new_v + by, 0)) + epsilon for by in (-off_v, off_v))
     # two of the rate, product, root, epsilon, the sum, the quotient, that of w; and what the powers, by
     # squaring here and by a library there, lose, which cancels in what 1 leaves
     rounded = gamma(9, dtype) + gamma(4 + 4 * int(count).bit_length(), np.float64) * (1 / left_1 + 1 / left_2)

@@ -41,12 +41,9 @@ def placed(values, layout, margin=np.nan):
     if layout == "backwards":
         return framed(values[::-1], None, margin)[::-1]
     if layout in ("every other row", "every third column"):
-        steps = (2, 1) if layout == "every other row" else (1, 3)
-        wide = framed(
-            np.full([n * k for n, k in zip(values.shape, steps, strict=True)], margin, values.dtype)
-        )
-        wide.base[...] = margin
-        wide = wide[:: steps[0], :: steps[1]]
+        down, across = (2, 1) if layout == "every other row" else (1, 3)
+        room = np.full((down * len(values), across * values.shape[1]), margin, values.dtype)
+        wide = framed(room, None, margin)[::down, ::across]
         wide[...] = values
         return wide
     if layout == "Fortran":

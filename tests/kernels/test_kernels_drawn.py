@@ -238,7 +238,7 @@ def momentum_step(trial):
     (w, v), (expected, velocity), dw, lr = stepped(trial, 1)
     options, g = penalties(trial, dw, w)
     factor, nesterov = trial.rng.choice([0.0, 0.5, 0.99]), bool(trial.rng.random() < 0.5)
-    of_v, of_w = momentum(w, v, g, lr, factor, trial.dtype)
+    of_w, of_v = momentum(w, v, g, lr, factor, trial.dtype)
     kernels.momentum_step(w, dw, v, lr, factor, nesterov, **options)
     reference.momentum_step(expected, *doubled(dw), velocity, lr, factor, nesterov, **options)
     assert_alike(v, velocity, of_v)
