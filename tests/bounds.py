@@ -145,7 +145,9 @@ def adam(start, after, g, numbers, count, dtype, off=(0.0, 0.0)):
     # squaring here and by a library there, lose, which cancels in what 1 leaves
     rounded = gamma(9, dtype) + gamma(4 + 4 * int(count).bit_length(), np.float64) * (1 / left_1 + 1 / left_2)
     push = off_m / low + new_m * (1 / low - 1 / high) + rounded * (new_m + off_m) / low
-    return gamma(3, dtype) * w + lr * np.sqrt(left_2) / left_1 * push + tiny, off_m, off_v
+    # the product of the rate and m may be lost before it is divided
+    lost = tiny / low + tiny
+    return gamma(3, dtype) * w + lr * np.sqrt(left_2) / left_1 * push + lost, off_m, off_v
 
 
 def assert_within(got, expected, bound):

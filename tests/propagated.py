@@ -183,7 +183,7 @@ class Training:
                 dy = dropped(linear(dz, w.T, nothing, dtype), model, step, i)
                 _, z, y = layers[i - 1]
                 dz = dy.times(slopes(model.activations[i - 1], z, y, dtype))
-                dz = Near(dz.at, dz.off + 2 * flushed(dtype))
+                dz = Near(dz.at, dz.off + 3 * flushed(dtype))  # of dy, times a slope, and of dz
         self.steps += 1
         for i, gradient in enumerate(gradients):
             self._step(i, gradient, total)
