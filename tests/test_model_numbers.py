@@ -99,3 +99,16 @@ def test_batches_of_one_are_steps_along_their_own_row(optimizer, threads):
         assert bits(model) == bits(other)
         found.add(str(bits(model)))
     assert len(found) == 1
+
+
+def test_an_infinite_loss_of_a_row_of_weight_0_is_in_no_mean(ops):
+    X, y = data(8, dtype=np.float64)
+    X[3] *= 1e6  # a mean of exp(z) that is infinite
+    weights, others = np.arange(8) % 4 != 3, np.arange(8) != 3
+    model = MLP([20, 3], output="exp", seed=0, dtype=np.float64, ops=ops)
+    model.set_weights([np.abs(w) * np.sign(X[3][:, None]) if w.ndim == 2 else w for w in model.get_weights()])
+    Y, weights = np.eye(3)[y], weights.astype(float)
+    assert model.loss(X[3:4], Y[3:4]) == np.inf
+    expected = model.loss(X[others], Y[others], weights[others])
+    assert expected == model.loss(X, Y, weights) == model.forward(X, Y, weights)
+    assert run(model, X, Y, 8, weights=weights)[0] == pytest.approx(expected, rel=1e-14)
