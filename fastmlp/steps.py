@@ -111,7 +111,7 @@ def weighted_mean(losses: _Array, weights: _Array | None) -> tuple[float, float]
     total, counted = float(np.add.accumulate(weights)[-1]), weights > 0
     if not total:
         return 0.0, 0.0
-    return float(np.add.accumulate((weights * losses)[counted])[-1]) / total, total
+    return float(np.add.accumulate(weights[counted] * losses[counted])[-1]) / total, total
 
 
 def steps_in(order: _Array, batch_size: int, weights: _Array | None, n_batches: int) -> int:

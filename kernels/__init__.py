@@ -1,6 +1,7 @@
 """The compiled floor: arrays in, arrays out; it trusts its caller, validates nothing and allocates nothing.
 
-Everything here has a twin of the same name and signature in `fastmlp.reference`.
+Everything here has a twin of the same name and signature in `fastmlp.reference`. Arrays are aligned and in
+the machine's byte order, as a model gives them; others are not told from those.
 """
 
 from .core import machine

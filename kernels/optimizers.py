@@ -287,8 +287,9 @@ def update_rows(update, parameters, dw, n_rows, n_columns):
 def _update_vector(update, w, dw, first, second, average, column, count):
     """Step `count` parameters of a row, a vector at most."""
     w_now, first_now = offset(w, column), offset(first, column)
-    old = load(w_now, count)
-    g = fma(splat(update.l2), old, load(offset(dw, column), count))
+    old, g = load(w_now, count), load(offset(dw, column), count)
+    if update.l2 != 0:  # 0 times an infinite weight would be NaN
+        g = fma(splat(update.l2), old, g)
     shrunk = mul(old, splat(update.shrink))
     if update.kind == SGD:
         new = fma(splat(-update.rate), g, shrunk)

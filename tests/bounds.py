@@ -91,6 +91,65 @@ def poisson(z, y):
     return of_dz, gamma(z.shape[1] + 10, np.float64) * terms.sum(axis=1)
 
 
+def flushed_sums(n, dtype):
+    """What a sum of n products and a number loses besides: one below the smallest normal number becomes 0.
+
+    So may each of the n + 1 partial sums, and roundings make at most twice as much of it.
+    """
+    return 2 * (n + 1) * flushed(dtype)
+
+
+# the most that |f'| is
+STEEPEST = {"logistic": 0.25, "selu": 1.7581, "silu": 1.1, "gelu": 1.13, "mish": 1.09}
+
+
+def bound_of_values(name, z, y, dtype):
+    """The errors of y, some units of its own; where a gate is 1 + erf, units of z, for a tail cancels.
+
+    The smallest normal numbers are for results below them.
+    """
+    z = np.minimum(magnitude(z), 1000)
+    units, tiny = unit(dtype) + unit(np.float64), (z + 1) * flushed(dtype)
+    return units * (6 * magnitude(y) + (4 * z if name == "gelu" else 0)) + tiny
+
+
+def bound_of_slopes(name, saved, dtype):
+    """Errors of f': units of 1 where f' is between -0.2 and 1.2. `saved` is z for silu, gelu and mish."""
+    y = 0 if name in ("silu", "gelu", "mish") else magnitude(saved)
+    return (unit(dtype) + unit(np.float64)) * (8 + 4 * y)
+
+
+def momentum(w, v, g, lr, factor, dtype):
+    """Bounds of w and v after a step with a velocity; g = |dw| + l2 |w|."""
+    push, tiny = lr * g, 4 * flushed(dtype)
+    of_v = factor * magnitude(v) + push
+    # three numbers, g, lr g, the product and the sum; then a number, the product and the sum of w; each twice
+    # with Nesterov's look ahead
+    return gamma(11, dtype) * (magnitude(w) + of_v + push) + 2 * tiny, gamma(7, dtype) * of_v + tiny
+
+
+def adam(start, after, g, numbers, count, dtype, off=(0.0, 0.0)):
+    """Bounds of w, m and v after a step of Adam; `start` and `after` are the three, g = |dw| + l2 |w|.
+
+    Besides, m and v are `off` by what the step was given.
+    """
+    (lr, beta_1, beta_2, epsilon), tiny = numbers, 4 * flushed(dtype)
+    w, m, v = map(magnitude, start)
+    off_m = off[0] + gamma(7, dtype) * (beta_1 * m + (1 - beta_1) * g) + tiny
+    # g and its number twice
+    off_v = off[1] + gamma(11, dtype) * (beta_2 * v + (1 - beta_2) * g**2) + tiny
+    new_m, new_v = map(magnitude, after[1:])
+    left_1, left_2 = 1 - beta_1**count, 1 - beta_2**count
+    low, high = (np.sqrt(np.maximum(new_v + by, 0)) + epsilon for by in (-off_v, off_v))
+    # two of the rate, product, root, epsilon, the sum, the quotient, that of w; and what the powers, by
+    # squaring here and by a library there, lose, which cancels in what 1 leaves
+    rounded = gamma(9, dtype) + gamma(4 + 4 * int(count).bit_length(), np.float64) * (1 / left_1 + 1 / left_2)
+    push = off_m / low + new_m * (1 / low - 1 / high) + rounded * (new_m + off_m) / low
+    # the product of the rate and m may be lost before it is divided
+    lost = tiny / low + tiny
+    return gamma(3, dtype) * w + lr * np.sqrt(left_2) / left_1 * push + lost, off_m, off_v
+
+
 def assert_within(got, expected, bound):
     """Every element of `got` lies within `bound` of `expected`."""
     excess = np.abs(np.asarray(got, np.float64) - expected) - bound

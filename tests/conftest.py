@@ -1,15 +1,22 @@
 """What every test starts from: no switches from outside, and both back ends where it asks for `ops`."""
 
 import importlib
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from fastmlp.kernels.core import machine
 from fastmlp.kernels.core import threads as regions
 
 SHARED = [path.stem for path in Path(__file__).parent.glob("*.py") if not path.match("test_*")]
 pytest.register_assert_rewrite(*SHARED)
+
+# the same examples in every run; HYPOTHESIS_PROFILE=nightly draws more of them, and others each time
+settings.register_profile("same", derandomize=True, database=None, deadline=None, max_examples=200)
+settings.register_profile("nightly", database=None, deadline=None, max_examples=5000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(autouse=True)

@@ -89,4 +89,4 @@ def mean_loss(losses, weights):
     if weights is None:
         return losses.mean()
     taken = weights > 0
-    return (weights * losses)[taken].sum() / weights.sum() if taken.any() else 0.0
+    return (weights[taken] * losses[taken]).sum() / weights.sum() if taken.any() else 0.0

@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from bounds import assert_margins_untouched, assert_within, framed, framed_output, magnitude, unit
+from bounds import (
+    assert_margins_untouched,
+    assert_within,
+    bound_of_slopes,
+    bound_of_values,
+    framed,
+    framed_output,
+    magnitude,
+    unit,
+)
 
 from fastmlp.kernels import activations
 from fastmlp.kernels.core import memory
@@ -48,22 +57,6 @@ def edges(dtype):
     far = [50, 90, 800, 1e4, np.finfo(dtype).max, np.inf]
     small = [0, np.finfo(dtype).smallest_subnormal, np.finfo(dtype).tiny, 1e-5, 0.5]
     return np.array([[*far, *small, *(-x for x in far), *(-x for x in small), np.nan]], dtype)
-
-
-def bound_of_values(name, z, y, dtype):
-    """The errors of y, some units of its own; where a gate is 1 + erf, units of z, for a tail cancels.
-
-    The smallest normal numbers are for results below them.
-    """
-    z = np.minimum(magnitude(z), 1000)
-    tiny = (z + 1) * float(np.finfo(dtype).tiny)
-    return units(dtype) * (6 * magnitude(y) + (4 * z if name == "gelu" else 0)) + tiny
-
-
-def bound_of_slopes(name, saved, dtype):
-    """Errors of f': units of 1 where f' is between -0.2 and 1.2."""
-    y = magnitude(saved) if name not in FROM_Z else 0
-    return units(dtype) * (8 + 4 * y)
 
 
 @EACH

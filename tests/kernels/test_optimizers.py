@@ -125,3 +125,16 @@ def test_a_rate_of_zero_moves_nothing_but_lets_a_velocity_run_out():
     assert w == 1
     kernels.momentum_step(w, dw, v, 0.0, 0.5)
     assert w == 1.25 and v == 0.25
+
+
+@pytest.mark.parametrize("ops", [kernels, reference], ids=["kernels", "reference"])
+def test_a_weight_gone_to_infinity_stays_there_and_leaves_its_state_alone(ops):
+    w, dw = np.float32([np.inf, -np.inf, 1]), np.float32([1, 1, 1])
+    for decay in (0.0, 0.5):
+        plain, pushed, adapted, v, m, square = (np.copy(a) for a in (w, w, w, *np.zeros((3, 3), np.float32)))
+        ops.sgd_step(plain, dw, 0.5, weight_decay=decay)
+        ops.momentum_step(pushed, dw, v, 0.5, 0.5, weight_decay=decay)
+        ops.adam_step(adapted, dw, m, square, 0.5, 0.5, 0.5, 1e-8, 1, weight_decay=decay)
+        for moved in (plain, pushed, adapted):
+            assert moved[:2].tolist() == [np.inf, -np.inf] and np.isfinite(moved[2])
+        assert [v.tolist(), m.tolist(), square.tolist()] == [[-0.5] * 3, [0.5] * 3, [0.5] * 3]

@@ -1,11 +1,13 @@
 """Denormals: they are zero in compiled code, in each thread, and to its caller they are what they were."""
 
+import time
+
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from llvmlite import ir
 
-from fastmlp import MLP, Adam, DataLoader, set_num_threads
+from fastmlp import MLP, SGD, Adam, DataLoader, set_num_threads
 from fastmlp.kernels import scan
 from fastmlp.kernels.core.denormals import emit_flush
 from fastmlp.kernels.core.jit import callable_kernel
@@ -73,3 +75,42 @@ def test_code_of_each_architecture(architecture, expected):
     for piece in expected:
         place = text.index(piece, place)
     assert text.count("call") == (3 if expected else 0)
+
+
+def by_steps(model, X, y, optimizer):
+    model.forward(X, y)
+    model.backward()
+    model.step(optimizer)
+
+
+WORK = {
+    "epoch": lambda model, X, y, optimizer: model.run_epoch(
+        DataLoader(X, y, 64), np.arange(len(X)), 0.0, np.empty(8), optimizer
+    ),
+    "steps": by_steps,
+    "inference": lambda model, X, y, optimizer: model.logits(X),
+}
+
+
+@DTYPES
+@pytest.mark.parametrize("optimizer", [SGD(0.0), Adam(0.0)], ids=["sgd", "adam"])
+@pytest.mark.parametrize("work", WORK)
+def test_denormals_cost_at_most_four_times_what_others_do(work, optimizer, dtype, threads):
+    """Where they are not flushed it is ten times and more; processor time, which others do not take."""
+    threads(1)
+    rng, tiny = np.random.default_rng(0), np.finfo(dtype).tiny
+    X, y = rng.uniform(0.1, 0.9, (512, 256)).astype(dtype), rng.integers(10, size=512)
+
+    def seconds(of_inputs, of_weights):
+        model, taken = MLP([256, 128, 10], seed=0, dtype=dtype), []
+        model.set_weights([w * dtype(of_weights) for w in model.get_weights()])
+        inputs = X * dtype(of_inputs)
+        for _ in range(6):  # compiled by the first
+            began = time.thread_time()
+            WORK[work](model, inputs, y, optimizer)
+            taken.append(time.thread_time() - began)
+        return min(taken)
+
+    normal, root = seconds(1, 1), tiny**0.5 / 8
+    for scales in ((tiny, 1), (1, tiny), (tiny, tiny), (root, root)):  # the last ones' products are denormals
+        assert seconds(*scales) <= 4 * normal
