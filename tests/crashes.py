@@ -27,6 +27,7 @@ import cut_runs as t
 from fastmlp import Checkpoint, set_num_threads
 from fastmlp.training import checkpoint as module
 
+LOST = errno.EIO, errno.EROFS  # what a disk says that has failed
 EXT4_SHUTDOWN, NO_FLUSH = 0x8004587D, struct.pack("I", 2)
 
 
@@ -69,9 +70,9 @@ class Runner:
                 seed = 9 if path.exists() else 0
                 train(run, path, seed, callbacks=[lambda record: tell(told, record.epoch + 1)])
                 os._exit(0)
-            except OSError as error:  # the disk's
-                os._exit(error.errno)
-            except BaseException:
+            except BaseException as error:
+                if getattr(error, "errno", None) in LOST:
+                    os._exit(error.errno)
                 traceback.print_exc()
             finally:
                 os._exit(255)
@@ -90,7 +91,7 @@ class Runner:
     def wait(self):
         _, status = os.waitpid(self._pid, 0)
         code = os.waitstatus_to_exitcode(status)
-        assert code in (0, -signal.SIGKILL, errno.EIO), code
+        assert code in (0, -signal.SIGKILL, *LOST), code
         heard = self._hear()
         os.close(self._heard)
         return heard, code == 0

@@ -8,18 +8,22 @@ import sys
 import pytest
 from cut_runs import RUNS
 from disks import python_on_disk
-from trees import ROOT, environment, python
+from trees import ROOT, environment
 
 THREADS = [1, 2]
 
 
-def figures(child):
+def crash(*words, alone=()):
+    """Have a run crash at random moments, as `crashes` does: its figures."""
+    command = [*alone, sys.executable, "-m", "crashes", *map(str, words)]
+    pipes = {"capture_output": True, "text": True, "timeout": 3600}
+    child = subprocess.run(command, env=environment(), cwd=ROOT, **pipes)
     assert child.returncode == 0, child.stderr
     return json.loads(child.stdout)
 
 
 def test_whenever_it_is_killed_a_run_is_completed_as_if_it_never_stopped(tmp_path):
-    found = figures(python("-m", "crashes", "adam, ema", 2, 100, tmp_path))
+    found = crash("adam, ema", 2, 100, tmp_path)
     assert found["crashes"] == 100 and not [*tmp_path.glob(".fastmlp-*")]
 
 
@@ -27,7 +31,7 @@ def test_whenever_it_is_killed_a_run_is_completed_as_if_it_never_stopped(tmp_pat
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("run", RUNS)
 def test_every_kind_of_run_is_completed_after_kills(tmp_path, run, threads):
-    found = figures(python("-m", "crashes", run, threads, 100, tmp_path))
+    found = crash(run, threads, 100, tmp_path)
     assert found["within a write"] > 0  # else the moments were not those that count
     print(found)
 
@@ -39,10 +43,8 @@ def test_a_run_is_completed_after_its_disk_was_lost_with_all_that_was_not_synced
     if sys.platform != "linux" or os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
         pytest.skip("needs to be root, with loop devices")
     (tmp_path / "disk").mkdir()
-    words = ["adam, ema", threads, 100, tmp_path / "disk", tmp_path / "image"]
-    command = ["unshare", "-m", sys.executable, "-m", "crashes", *map(str, words)]
-    child = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=600)
-    found = figures(child)
+    disk = tmp_path / "disk", tmp_path / "image"
+    found = crash("adam, ema", threads, 100, *disk, alone=("unshare", "-m"))
     assert found["within a write"] > 0
     print(found)
 

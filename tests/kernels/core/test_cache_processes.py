@@ -30,7 +30,7 @@ def start(code, cache):
 
 def end(child):
     """What a child has printed."""
-    out, err = child.communicate(timeout=600)
+    out, err = child.communicate(timeout=3600)
     assert (child.returncode, err) == (0, ""), err
     return out
 
