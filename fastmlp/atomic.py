@@ -18,6 +18,7 @@ if sys.platform != "win32":
 
 _OURS = re.compile(r"\.fastmlp-[0-9a-f]{16}(\..*)?")
 _OLD = 3600.0  # seconds
+_CANNOT_REPLACE = (errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES)
 _KNOW_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # what such file systems say
 
 
@@ -50,7 +51,7 @@ def safe_write(path: str | os.PathLike) -> Iterator[Path]:
     TypeError
         `path` is no name of a file
     OSError
-        the folder cannot be written to, or the disk is full
+        the folder cannot be written to, or the disk is full; it names `path`, and tells of an old file
     """
     target = _target(path)
     _clear(target.parent)
@@ -96,17 +97,25 @@ def _temporary(target: Path, path: str | os.PathLike, mode: int) -> Iterator[Pat
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 yield temporary
     except OSError as error:
-        if error.filename == str(temporary):  # of which nobody has heard
-            error.filename, error.filename2 = str(path), None
+        # of the temporary file nobody has heard, and what cannot write or sync names none
+        named = {str(error.filename), str(error.filename2)}
+        if error.strerror and named <= {"None", str(temporary), str(target)}:
+            error.filename = str(path)
+            del error.filename2  # None would be shown
+            if os.path.exists(target):
+                error.strerror += "; the old file is still there"
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where the disk is lost, which the error tells
+            temporary.unlink(missing_ok=True)
 
 
 def _move(temporary: Path, target: Path) -> None:
     try:
         os.replace(temporary, target)
     except OSError as refused:
+        if refused.errno not in _CANNOT_REPLACE:  # a disk that fails would lose the old file too
+            raise
         try:
             place = open(target, "wb")
         except OSError:

@@ -63,7 +63,7 @@ def _open_mnist(name: str, path: Path, verify: bool) -> NDArray[np.uint8]:
         return array
     content = _unpack(name)
     with contextlib.suppress(OSError, ValueError):  # not writable, or a folder has the file's name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        machine.make_folder(path.parent)
         with safe_write(path) as temporary:
             content.tofile(temporary)
     mapped = _map(name, path, verify)

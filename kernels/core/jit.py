@@ -7,7 +7,6 @@ import gc
 import hashlib
 import os
 import pkgutil
-import stat
 import sys
 import threading
 import warnings
@@ -19,7 +18,7 @@ import numba
 import numpy as np
 from numba.core import caching, codegen, compiler, config, typed_passes, types
 
-from . import machine
+from . import cache, machine
 from .denormals import FlushingLowering
 
 OPTIONS = {
@@ -53,16 +52,26 @@ _SOURCES = _digest_sources()  # now, because what is compiled later is the code 
 
 def stamp() -> str:
     """Digest of all that decides what code comes out beyond Numba's own key of signature and processor."""
-    settings = numba.__version__, llvmlite.__version__, machine.VECTOR_BYTES, sorted(OPTIONS.items())
-    numba_settings = config.BOUNDSCHECK, config.OPT, config.CPU_NAME, config.CPU_FEATURES, config.ENABLE_AVX
-    return hashlib.sha256(repr((_SOURCES, settings, numba_settings)).encode()).hexdigest()[:24]
+    versions = sys.implementation.cache_tag, getattr(sys, "abiflags", ""), np.__version__
+    versions += numba.__version__, llvmlite.__version__
+    settings = [
+        machine.VECTOR_BYTES,
+        sorted(OPTIONS.items()),
+        *(getattr(config, name, None) for name in _SETTINGS),
+    ]
+    return hashlib.sha256(repr((_SOURCES, versions, settings)).encode()).hexdigest()[:24]
+
+
+_SETTINGS = """BOUNDSCHECK OPT CPU_NAME CPU_FEATURES ENABLE_AVX LOOP_VECTORIZE SLP_VECTORIZE USING_SVML
+    DEBUGINFO_DEFAULT""".split()
 
 
 @functools.cache
 def code_folder() -> Path | None:
     """Folder of the code compiled from just these sources; None, with one warning, where there is none.
 
-    None, without one, where the files have changed since they were imported.
+    None, without one, where the files have changed since they were imported. It may be root's, filled when a
+    system was made, and not to be written here.
     """
     try:
         if _SOURCES is None:
@@ -70,14 +79,10 @@ def code_folder() -> Path | None:
         if _digest_sources() != _SOURCES:
             return None
         folder = machine.cache_folder() / "code" / stamp()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink(missing_ok=True)  # another thread may have had the same
-        state = folder.stat()
+        machine.make_folder(folder)
         # cache files are pickles: whoever can write them can run code as this user
-        if hasattr(os, "getuid") and (state.st_uid != os.getuid() or state.st_mode & stat.S_IWOTH):
-            raise PermissionError(f"{folder} can be written by other users")
+        if place := cache.open_to_others(folder):
+            raise PermissionError(f"{place} can be written by other users")
         return folder
     except (OSError, RuntimeError) as error:
         _warn_once(error)
@@ -104,6 +109,9 @@ class _Locator(caching._CacheLocator):
     def __init__(self, folder):
         self._folder = folder
 
+    def ensure_cache_path(self):
+        machine.make_folder(self._folder)  # which somebody may have cleared
+
     def get_cache_path(self):
         return str(self._folder)
 
@@ -127,29 +135,23 @@ class _CacheImpl(caching.CompileResultCacheImpl):
 
 
 class _Cache(caching.FunctionCache):
-    """The files of one variant, whose names no other's have: processes that compile do not collide."""
+    """The file of one variant, whose name no other has: processes that compile do not collide."""
 
     def __init__(self, body, signature):
         # the processor too: a folder may serve several machines
         variant = repr((signature, machine.processor(), machine.features())).encode()
         self._impl_class = functools.partial(_CacheImpl, variant=hashlib.sha256(variant).hexdigest()[:16])
         super().__init__(body)
+        self._cache_file = cache.CodeFile(Path(self._cache_path, f"{self._impl.filename_base}.code"))
 
     def load_overload(self, sig, target_context):
-        try:
-            result = super().load_overload(sig, target_context)
-            if result is None or result.signature.args == sig:
-                return result
-        except Exception:  # damaged files say so in many ways
-            pass
-        with contextlib.suppress(OSError):
-            self.flush()  # compile anew, and write over them
-        return None
+        with contextlib.suppress(Exception):  # what cannot be loaded is compiled anew, and written over
+            return super().load_overload(sig, target_context)
 
     def save_overload(self, sig, data):
         try:
             super().save_overload(sig, data)
-        except OSError as error:  # a full disk, a quota
+        except OSError as error:  # a full disk, a quota, a folder of root's
             _warn_once(error)
 
 
@@ -296,7 +298,8 @@ def _told():
 def _tell():
     global _has_told
     _has_told, folder = True, code_folder()
-    kept = "as every process does" if folder is None else f"once; kept in {folder}"
+    is_kept = folder is not None and os.access(folder, os.W_OK)
+    kept = f"once; kept in {folder}" if is_kept else "as every process does"
     # where a progress bar may be, which goes on in the next line
     print(f"\r\x1b[Kfastmlp compiles for this machine, {kept}", file=sys.stderr, flush=True)
 

@@ -90,6 +90,18 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastmlp"
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those that it lies in, where they are not there, for others to read at most.
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+    for place in reversed((path, *path.parents)):
+        place.mkdir(0o755, exist_ok=True)
+
+
 def set_num_threads(n: int | None) -> None:
     """Use n threads from now on; None goes back to the default.
 

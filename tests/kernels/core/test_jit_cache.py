@@ -6,32 +6,13 @@ import zipfile
 
 import numpy as np
 import pytest
+from code_steps import HIGHER, LOWER, STEP, code_files, step
 from optimizing import NO_WEIGHTS, nothing_kept, numbers
 from trees import copy_tree, edit, python
 
 from fastmlp import kernels
 from fastmlp.kernels import optimizers
 from fastmlp.kernels.core import jit
-
-STEP = """
-import sys
-import numpy as np
-from numba.core import event
-from fastmlp import kernels
-w = np.zeros(3, sys.argv[1] if len(sys.argv) > 1 else "float32")
-with event.install_recorder("numba:compile") as compiled:
-    kernels.sgd_step(w, np.ones_like(w), 1)
-print(w[0], len(compiled.buffer))
-"""
-LOWER, HIGHER = "fma(splat(-update.rate), g", "fma(splat(update.rate), g"
-
-
-def step(*dtype, code=STEP, **where):
-    """Step of a vector along a gradient of 1 in a new process, the functions compiled, and warnings."""
-    child = python("-W", "always", "-c", code, *dtype, **where)
-    assert child.returncode == 0, child.stderr
-    value, compiled = child.stdout.split()[-2:]
-    return float(value), int(compiled), child.stderr
 
 
 def as_zip(tree):
@@ -82,26 +63,22 @@ def test_code_is_not_kept_under_the_name_of_sources_that_came_after_the_import(t
     assert step(tree=tree, cache=cache)[0] == -1
 
 
-def code_files(cache, suffix):
-    return sorted(cache.rglob(f"*{suffix}"))
-
-
 def test_processes_that_compile_two_variants_at_once_keep_both(tmp_path):
     """Both began with an empty folder; what the second wrote lies over what the first did."""
     for dtype in ("float32", "float64"):
         step(dtype, cache=tmp_path / dtype)
     (folder,) = (tmp_path / "float32" / "code").iterdir()
-    before = code_files(tmp_path / "float32", ".nbc")
-    for file in code_files(tmp_path / "float64", ".nbc"):
+    before = code_files(tmp_path / "float32")
+    for file in code_files(tmp_path / "float64"):
         shutil.copy(file, folder)
-    assert len(code_files(tmp_path / "float32", ".nbc")) == 2 * len(before)
+    assert len(code_files(tmp_path / "float32")) == 2 * len(before)
     assert step("float32", cache=tmp_path / "float32")[:2] == (-1, 0)
 
 
 def test_code_of_another_variant_is_compiled_anew(tmp_path):
     for dtype in ("float32", "float64"):
         step(dtype, cache=tmp_path / dtype)
-    (own,), (other,) = (code_files(tmp_path / dtype, ".nbc") for dtype in ("float32", "float64"))
+    (own,), (other,) = (code_files(tmp_path / dtype) for dtype in ("float32", "float64"))
     shutil.copy(other, own)
     value, compiled, _ = step("float32", cache=tmp_path / "float32")
     assert value == -1 and compiled > 0
@@ -114,7 +91,7 @@ def test_code_stays_in_its_folder_whatever_place_numba_is_told(tmp_path):
     assert step(**where)[0] == -1
     edit(tree / "kernels" / "core" / "simd.py", "return fused(builder, *args)", "return args[2]")
     assert step(**where)[0] == 0
-    assert code_files(cache, ".nbc") and not code_files(tree, ".nbc")
+    assert code_files(cache) and not [*tree.rglob("*.nbc"), *code_files(tree)]
 
 
 def test_processors_that_share_a_folder_have_files_of_their_own(monkeypatch, tmp_path):
@@ -122,7 +99,7 @@ def test_processors_that_share_a_folder_have_files_of_their_own(monkeypatch, tmp
     body, names = optimizers._optimizer_step.dispatcher.py_func, set()
     for processor in ("znver3", "icelake-server"):
         monkeypatch.setattr(jit.machine, "processor", lambda name=processor: name)
-        names.add(jit._Cache(body, ())._cache_file._index_name)
+        names.add(jit._Cache(body, ())._cache_file._path)
     assert len(names) == 2
 
 
