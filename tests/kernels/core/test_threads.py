@@ -1,6 +1,7 @@
 """The same bits however the work is shared, in whichever process, and beside whatever else runs."""
 
 import copy
+import os
 import pickle
 import subprocess
 import sys
@@ -238,6 +239,31 @@ def epoch_seconds(model, loader, n):
         train_epoch(model, loader, lr=1e-6)
         seconds.append(time.perf_counter() - start)
     return np.array(seconds)
+
+
+@pytest.fixture
+def busy():
+    """Other programs on every processor, and one more."""
+    programs = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() + 1)
+    ]
+    yield
+    for program in programs:
+        program.kill()
+        program.wait()
+
+
+@pytest.mark.parametrize("repeats", [4, pytest.param(200, marks=pytest.mark.nightly)])
+def test_bits_do_not_depend_on_what_else_runs(digits, busy, monkeypatch, repeats):
+    X, y = digits[0][:300], digits[1][:300]
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "1")
+    alone = run((X, y))
+    for i in range(repeats):
+        train = [train_epoch, by_fit, by_steps][i % 3]
+        monkeypatch.setenv(
+            "FASTMLP_NUM_THREADS", ["2", "3", "", "4"][i % 4]
+        )  # by default, threads are given up
+        assert run((X, y), train=train) == alone, i
 
 
 def test_a_busy_machine_slows_threads_down_and_does_not_stop_it():
