@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .config import ACTIVATIONS, OUTPUTS, Config, n_classes
 from .data import DataLoader
-from .data.inputs import as_array, prepare_inputs, refuse_masked
+from .data.inputs import as_array, is_masked, prepare_inputs, refuse_masked
 from .data.labels import labels_for, prepare_labels, prepare_weights
 from .init import INITS
 from .numbers import is_real
@@ -271,7 +271,7 @@ def check_smoothing(smoothing: Any, output: str) -> float:
 def check_rates(rates: Any, n_batches: int, momentum: float, dtype: np.dtype[Any]) -> NDArray[np.float64]:
     """Give a learning rate and a momentum for each batch: finite in the dtype, the rate 0 or above."""
     try:
-        given = np.asarray(np.nan if np.ma.is_masked(rates) else rates)
+        given = np.asarray(np.nan if is_masked(rates) else rates)
     except ValueError:  # rows of different lengths
         given = np.empty(0, object)
     if given.dtype.kind not in "iuf":

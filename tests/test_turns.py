@@ -1,5 +1,7 @@
 """Turns with a model: what is read while another thread trains is never half of a step."""
 
+import os
+import signal
 import threading
 import time
 
@@ -143,3 +145,50 @@ def test_readers_do_not_wait_for_each_other():
     for thread in threads:
         thread.join()
     assert not both.broken
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python's own, of a fork beside threads
+@pytest.mark.parametrize("left", ["trains", "reads", "nothing"])
+def test_a_fork_leaves_no_turn_that_nobody_ends(left):
+    turns, entered, end = Turns(), threading.Event(), threading.Event()
+
+    def stay():
+        entered.set()
+        end.wait()
+
+    def train():
+        with turns:
+            stay()
+
+    calls = {"trains": train, "reads": lambda: turns.read(stay), "nothing": stay}
+    thread = threading.Thread(target=calls[left])
+    if left == "reads":
+        with turns:
+            thread.start()
+            time.sleep(0.05)  # it comes while this trains, and so takes a turn of its own
+    else:
+        thread.start()
+    entered.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(60)  # it ends, whatever it waits for
+        os._exit(outcome_of(turns))
+    end.set()
+    thread.join()
+    expected = 1 if left == "trains" else 0
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == expected
+    assert outcome_of(turns) == 0
+
+
+def outcome_of(turns):
+    """0 where a model can be read and trained, 1 where it says that a fork has cut a step in two."""
+    refused = 0
+    for action in (lambda: turns.read(int), turns.__enter__, lambda: turns.read(int)):
+        try:
+            action()
+            if action == turns.__enter__:
+                turns.__exit__()
+        except RuntimeError as error:
+            refused += "was forked while another thread trained" in str(error)
+    return {0: 0, 3: 1}[refused]

@@ -168,10 +168,16 @@ def _call_for_numbers(array: NDArray[Any], name: str) -> str:
     return ""
 
 
+def is_masked(values: Any) -> bool:
+    """Whether an array has masked elements."""
+    # np.ma is left alone for others: its first use imports it, and a fork meanwhile keeps that lock for ever
+    return isinstance(values, np.ndarray) and type(values) is not np.ndarray and bool(np.ma.is_masked(values))
+
+
 def refuse_masked(values: Any, name: str) -> None:
     """Raise ValueError where an array, or one in a list, has masked elements: NumPy would drop the mask."""
-    if isinstance(values, np.ma.MaskedArray):
-        if np.ma.is_masked(values):
+    if isinstance(values, np.ndarray):
+        if is_masked(values):
             raise ValueError(
                 f"{name} has masked elements, which have no value: "
                 f"leave out the rows that hold them, or fill them, as in {name}.filled(0)"

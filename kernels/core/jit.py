@@ -16,7 +16,9 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 import numpy as np
+from llvmlite.binding import ffi
 from numba.core import caching, codegen, compiler, config, typed_passes, types
+from numba.core.compiler_lock import global_compiler_lock
 
 from . import cache, machine
 from .denormals import FlushingLowering
@@ -266,6 +268,26 @@ def callable_kernel(body):
 
 
 _compiling = threading.RLock()
+# All that a compilation holds, from the outermost on.
+_LOCKS = _compiling, global_compiler_lock._lock, ffi.lib._lock._lock
+
+
+def _wait_for_compilations():
+    """Hold them during a fork: a child would wait for ever for what a thread held that it does not have."""
+    for lock in _LOCKS:
+        lock.acquire()
+
+
+def _let_compile():
+    for lock in reversed(_LOCKS):
+        if lock._is_owned():  # not where Ctrl-C came before it was
+            lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_wait_for_compilations, after_in_parent=_let_compile, after_in_child=_let_compile
+    )
 
 
 @contextlib.contextmanager

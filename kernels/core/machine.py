@@ -15,6 +15,7 @@ from numba.core import config
 from numba.core.codegen import get_host_cpu_features
 
 MOST_THREADS = 1024
+_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 _n_threads: int | None = None
 _of_caller = threading.local()
@@ -159,12 +160,31 @@ def default_threads() -> int:
 
 @functools.cache
 def _cgroup_quota() -> int | None:
-    """Whole processors of the control group's quota, at least one; None without a quota."""
+    """Whole processors, at least one, of the strictest quota of this process; None without one."""
+    found = []
+    for folder in _cgroup_folders():
+        for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):  # of version 2, of version 1
+            with contextlib.suppress(OSError, ValueError):  # not there, or the word `max`
+                quota, period = " ".join((folder / name).read_text() for name in names).split()
+                if int(quota) > 0:  # -1 is none
+                    found.append(max(1, int(quota) // int(period)))
+    return min(found, default=None)
+
+
+def _cgroup_folders() -> Iterator[Path]:
+    """Folders of the groups that this process is in, and around them; in a container some are missing."""
+    yield _GROUPS
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, int(quota) // int(period))
-    except (OSError, ValueError):  # no cgroup v2, or the word `max`
-        return None
+        lines = _OWN_GROUPS.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            hierarchy = _GROUPS / "cpu" if controllers else _GROUPS
+            yield hierarchy
+            for depth in range(1, len(parts := Path(path).parts)):
+                yield hierarchy.joinpath(*parts[1 : depth + 1])
 
 
 def skip_zeros() -> str:

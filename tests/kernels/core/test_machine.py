@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fastmlp
-from fastmlp.kernels.core import machine
+from fastmlp.kernels.core import machine, threads
 
 
 @pytest.fixture(autouse=True)
@@ -66,12 +66,50 @@ def test_the_default_is_bounded_by_affinity(monkeypatch):
     assert machine.default_threads() == machine.MOST_THREADS  # what arenas have panels for
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs affinity")
+def test_affinity_that_is_set_later_counts(monkeypatch):
+    before = os.sched_getaffinity(0)
+    monkeypatch.setattr(machine, "_cgroup_quota", lambda: None)
+    assert machine.default_threads() == len(before)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert machine.default_threads() == threads.epoch_thread_count(10**9, 64) == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+GROUPS_1, GROUPS_2 = "3:cpuset:/\n2:cpu,cpuacct:/a/b\n0::/\n", "0::/a/b\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs affinity")
 @pytest.mark.parametrize(
-    ("text", "expected"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("nonsense", 8)]
+    ("groups", "files", "expected"),
+    [
+        (GROUPS_2, {"cpu.max": "max 100000\n"}, 8),
+        (GROUPS_2, {"cpu.max": "250000 100000\n"}, 2),
+        (GROUPS_2, {"cpu.max": "50000 100000"}, 1),
+        (GROUPS_2, {"cpu.max": "nonsense"}, 8),
+        (None, {"cpu.max": "300000 100000"}, 3),
+        (GROUPS_2, {"a/b/cpu.max": "300000 100000", "a/cpu.max": "max 100000"}, 3),
+        (
+            GROUPS_2,
+            {"a/b/cpu.max": "max 100000", "a/cpu.max": "400000 100000", "cpu.max": "500000 100000"},
+            4,
+        ),
+        (GROUPS_2, {"a/c/cpu.max": "100000 100000"}, 8),  # another's
+        (GROUPS_1, {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        (GROUPS_1, {"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        (GROUPS_1, {"cpu/a/b/cpu.cfs_quota_us": "150000\n", "cpu/a/b/cpu.cfs_period_us": "50000\n"}, 3),
+        (GROUPS_1, {"cpu/a/b/cpu.cfs_quota_us": "150000\n"}, 8),
+    ],
 )
-def test_the_default_is_bounded_by_the_control_group(text, expected, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    monkeypatch.setattr(Path, "read_text", lambda path: text)
+def test_the_default_is_bounded_by_the_control_groups(groups, files, expected, monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
+    monkeypatch.setattr(machine, "_OWN_GROUPS", tmp_path / "own")
+    for name, text in {**files, **({"own": groups} if groups else {})}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
     machine._cgroup_quota.cache_clear()
     assert machine.default_threads() == expected
     machine._cgroup_quota.cache_clear()

@@ -1,10 +1,8 @@
 """The same bits however the work is shared, in whichever process, and beside whatever else runs."""
 
 import copy
-import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -170,72 +168,6 @@ def test_two_models_trained_at_once_equal_those_trained_in_turn(digits, expected
         assert at_once == in_turn
 
 
-# --- processes -------------------------------------------------------------------------------------------
-
-PROGRAM = """
-import hashlib, json, multiprocessing, os, sys, warnings
-import numpy as np
-from fastmlp import DataLoader, DigitsClassifier, fit, load_mnist, set_num_threads
-
-def train(threads):
-    set_num_threads(threads)
-    X, y, *_ = load_mnist()
-    model = DigitsClassifier(seed=0)
-    fit(model, DataLoader(X[:1000], y[:1000], 128, shuffle=True, seed=0), epochs=2)
-    for _ in range(3):
-        model.forward(X[:1000], y[:1000])  # large enough for parked threads
-        model.backward()
-        model.step(1e-3)
-    arrays = [*model.get_weights(), model.predict_proba(X[:1000])]
-    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
-
-def pool(method):
-    with multiprocessing.get_context(method).Pool(2) as workers:
-        return workers.map(train, [2, 1])
-
-def loky():
-    from joblib import Parallel, delayed
-    return Parallel(n_jobs=2, backend="loky")(delayed(train)(threads) for threads in (2, 1))
-
-if __name__ == "__main__":
-    warnings.simplefilter("ignore", DeprecationWarning)  # Python's own, of a fork beside threads
-    before = pool("fork") if "before" in sys.argv else []
-    here = [train(2)]
-    after = loky() if sys.argv[1] == "loky" else pool(sys.argv[1])
-    print(json.dumps([*here, *before, *after]))
-"""
-
-
-@pytest.mark.parametrize(("how", "n"), [(["fork", "before"], 5), (["spawn"], 3), (["loky"], 3)], ids=str)
-def test_children_train_without_a_hang(tmp_path, how, n):
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    if how[0] == "fork" and not hasattr(os, "fork"):
-        pytest.skip("this system has no fork")
-    digests = json.loads(output_of([sys.executable, str(program), *how]))
-    assert len(digests) == n and len(set(digests)) == 1
-
-
-def output_of(command):
-    """What a command printed; it and all its children are ended after two minutes."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(timeout=120)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        pytest.fail(f"no end after two minutes: {process.communicate()}")
-    assert process.returncode == 0, err
-    return out
-
-
 # --- parked threads ---------------------------------------------------------------------------------------
 
 
@@ -307,6 +239,31 @@ def epoch_seconds(model, loader, n):
         train_epoch(model, loader, lr=1e-6)
         seconds.append(time.perf_counter() - start)
     return np.array(seconds)
+
+
+@pytest.fixture
+def busy():
+    """Other programs on every processor, and one more."""
+    programs = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() + 1)
+    ]
+    yield
+    for program in programs:
+        program.kill()
+        program.wait()
+
+
+@pytest.mark.parametrize("repeats", [4, pytest.param(200, marks=pytest.mark.nightly)])
+def test_bits_do_not_depend_on_what_else_runs(digits, busy, monkeypatch, repeats):
+    X, y = digits[0][:300], digits[1][:300]
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "1")
+    alone = run((X, y))
+    for i in range(repeats):
+        train = [train_epoch, by_fit, by_steps][i % 3]
+        monkeypatch.setenv(
+            "FASTMLP_NUM_THREADS", ["2", "3", "", "4"][i % 4]
+        )  # by default, threads are given up
+        assert run((X, y), train=train) == alone, i
 
 
 def test_a_busy_machine_slows_threads_down_and_does_not_stop_it():

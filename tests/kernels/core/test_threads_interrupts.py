@@ -3,9 +3,11 @@
 import _thread
 import time
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
-from trees import python
+from llvmlite import ir
+from trees import copy_tree, edit, python
 
 from fastmlp import set_num_threads
 from fastmlp.kernels.core import threads
@@ -168,18 +170,16 @@ def _keep_waiting(waits, sync, thread, n_threads):
     threads.barrier(sync, n_threads)
 
 
-@pytest.mark.skipif(not threads.ON_X86, reason="cycles cannot be read")
 @pytest.mark.parametrize(("patience", "stalls"), [(10**6, 1), (10**12, 0)])
 def test_a_wait_is_a_stall_only_beyond_what_a_batch_takes(patience, stalls, monkeypatch):
     sync = np.zeros(32, np.int64)
     sync[threads.PATIENCE] = patience
     monkeypatch.setattr(threads, "_new_sync", lambda: sync)
     stop = np.zeros(1, np.int64)
-    threads.parallel_epoch(_keep_waiting, 2, stop, np.array([20_000_000]))
+    threads.parallel_epoch(_keep_waiting, 2, stop, np.array([200_000_000]))
     assert sync[threads.STALLS] == stalls
 
 
-@pytest.mark.skipif(not threads.ON_X86, reason="cycles cannot be read")
 def test_an_epoch_is_as_patient_as_its_quickest_batch(monkeypatch):
     from arenas import Network, draw
 
@@ -193,6 +193,55 @@ def test_an_epoch_is_as_patient_as_its_quickest_batch(monkeypatch):
         set_num_threads(None)
     quickest = sync[threads.PATIENCE] - threads.STALL_CYCLES
     assert 0 < quickest < 10**10
+
+
+BY_THE_CLOCK = """
+import time
+import numpy as np
+from fastmlp.kernels.core import threads
+from fastmlp.kernels.core.jit import entry
+
+@entry("out")
+def read(out):
+    out[0] = threads.cycles()
+
+out = np.zeros(1, np.int64)
+read(out)
+first, start = out[0], time.monotonic_ns()
+time.sleep(0.2)
+read(out)
+print(0.99 < (out[0] - first) / 3 / (time.monotonic_ns() - start) <= 1.2)
+"""
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_MONOTONIC"), reason="there is no such clock")
+def test_a_clock_tells_of_cycles_where_none_can_be_read(tmp_path):
+    tree = copy_tree(tmp_path)
+    edit(tree / "kernels/core/threads.py", 'llvm.get_default_triple().partition("-")[0]', '"riscv64"')
+    child = python("-c", BY_THE_CLOCK, tree=tree, cache=tmp_path / "cache")
+    assert (child.returncode, child.stdout) == (0, "True\n"), child.stderr
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [
+        ("x86_64", ["rdtsc", "pause"]),
+        ("aarch64", ["clock_gettime", "isb"]),
+    ],
+)
+def test_machine_code_of_cycles_and_pauses(architecture, expected):
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    module = ir.Module()
+    function = ir.Function(module, ir.FunctionType(ir.IntType(64), []), "f")
+    builder = ir.IRBuilder(function.append_basic_block())
+    now = threads.emit_cycles(builder, architecture)
+    threads.emit_pause(builder, architecture)
+    builder.ret(now)
+    module.triple = f"{architecture}-unknown-linux-gnu"
+    target = llvm.Target.from_triple(module.triple).create_target_machine()
+    text = target.emit_assembly(llvm.parse_assembly(str(module))).lower()
+    assert [piece for piece in expected if piece not in text] == []
 
 
 def test_no_thread_is_left_of_an_epoch():
