@@ -376,12 +376,12 @@ def check_state(
         family, steps, rows, average = (state[name] for name in ("optimizer", "steps", "state", "average"))
         counts = {name: state.get(name, 0) for name in ("all_steps", "dropout_seed")} | {"steps": steps}
         weights = state["weights"]
-    except (KeyError, TypeError):
+    except (AttributeError, IndexError, KeyError, TypeError):
         raise ValueError("state lacks a key of what get_state gives") from None
-    if family not in families or len(rows) != families[family]:
-        raise ValueError(
-            f"state of {len(rows)} rows for the optimizer {family!r}, expected one of {families}"
-        )
+    n_rows = len(rows) if isinstance(rows, list | tuple) else -1
+    if not isinstance(family, str | None) or families.get(family) != n_rows:
+        what = f"{n_rows} rows" if n_rows >= 0 else f"type {type(rows).__name__}"
+        raise ValueError(f"state of {what} for the optimizer {family!r}, expected one of {families}")
     for name, count in counts.items():
         if not isinstance(count, int) or not 0 <= count < 2**63:
             raise ValueError(f"{name} is {count!r}, expected a whole number from 0 to below 2**63")
