@@ -25,7 +25,14 @@ _KNOW_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # what such file sy
 def file_name(path: str | os.PathLike) -> str:
     """Give a file's name as text; a stream has none that could be replaced as a whole."""
     try:
-        return os.fsdecode(path)
+        name = os.fsdecode(path)
+        if b"\0" not in os.fsencode(name):
+            return name
+        raise ValueError(f"path is {path!r}, expected a file's name: none has a null character")
+    except UnicodeError:
+        raise ValueError(
+            f"path is {path!r}, which is no file's name in {sys.getfilesystemencoding()}"
+        ) from None
     except TypeError:
         raise TypeError(
             f"path is of type {type(path).__name__}, expected a file's name, such as 'model.safetensors'; "

@@ -63,9 +63,12 @@ def _check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 
 def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """Give the dtype: float32 or float64."""
-    checked = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
+    try:
+        checked = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
+    except (TypeError, ValueError, SyntaxError, OverflowError):
+        checked = None
     if checked not in (np.float32, np.float64):
-        raise ValueError(f"dtype is {checked}, expected float32 or float64")
+        raise ValueError(f"dtype is {checked or reprlib.repr(dtype)}, expected float32 or float64")
     return checked
 
 
@@ -153,10 +156,10 @@ def check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[s
 
 def _check_dropout(dropout: float | Sequence[float]) -> tuple[float, float]:
     """Give the rates of inputs and hidden units; a single number is of hidden units."""
-    given: Any = (0.0, dropout) if np.ndim(dropout) == 0 else tuple(dropout)  # type: ignore[arg-type]
     try:
+        given: Any = (0.0, dropout) if np.ndim(dropout) == 0 else tuple(dropout)  # type: ignore[arg-type]
         rates = tuple(float(rate) for rate in given if is_real(rate))
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):  # of lists too, whose rows differ in length
         rates = ()
     # so near 1 that nothing would be left
     if len(rates) != 2 or not all(0 <= rate <= 1 - 2**-20 for rate in rates):
@@ -376,12 +379,12 @@ def check_state(
         family, steps, rows, average = (state[name] for name in ("optimizer", "steps", "state", "average"))
         counts = {name: state.get(name, 0) for name in ("all_steps", "dropout_seed")} | {"steps": steps}
         weights = state["weights"]
-    except (KeyError, TypeError):
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise ValueError("state lacks a key of what get_state gives") from None
-    if family not in families or len(rows) != families[family]:
-        raise ValueError(
-            f"state of {len(rows)} rows for the optimizer {family!r}, expected one of {families}"
-        )
+    n_rows = len(rows) if isinstance(rows, list | tuple) else -1
+    if not isinstance(family, str | None) or families.get(family) != n_rows:
+        what = f"{n_rows} rows" if n_rows >= 0 else f"type {type(rows).__name__}"
+        raise ValueError(f"state of {what} for the optimizer {family!r}, expected one of {families}")
     for name, count in counts.items():
         if not isinstance(count, int) or not 0 <= count < 2**63:
             raise ValueError(f"{name} is {count!r}, expected a whole number from 0 to below 2**63")

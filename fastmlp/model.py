@@ -15,6 +15,7 @@ from .data import DataLoader
 from .export import safetensors
 from .inference import Inference
 from .init import initial_weights
+from .numbers import generator, number
 from .ops import Operations
 from .optimizers import SGD, Optimizer
 from .parameters import Layer
@@ -85,7 +86,7 @@ class MLP(Inference):
         others = activation, output, dropout, init, center
         config = checks.check_config(sizes, dtype, scale, image_shape, class_names, *others)
         self._set_up(config, ops)
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         self._arena.write(
             initial_weights(init, shape, rng) if len(shape) == 2 else np.zeros(shape)
             for shape in self._arena.shapes
@@ -260,6 +261,7 @@ class MLP(Inference):
         """
         self.check_loader(loader)
         weights, smoothing = loader.weights, checks.check_smoothing(label_smoothing, self.output)
+        limit = number("loss_limit", loss_limit)
         order = checks.check_order(order, len(loader.X))
         n_epochs, n = (1, *order.shape)[-2:]
         batch_size = min(loader.batch_size, n)
@@ -274,7 +276,7 @@ class MLP(Inference):
             self._kept.begin(family_of(optimizer), ema is not None)
             self._take_mean(loader)
             memory, table, kept = self._arena.memory, self._arena.table, self._kept
-            settings = settings_of(optimizer, kept, ema, smoothing, loss_limit)
+            settings = settings_of(optimizer, kept, ema, smoothing, limit)
             numbers = settings, rates, rate_factors(optimizer, len(table))
             labels, of_rows = (
                 loader.labels_for(self.output, self.n_out),
@@ -367,6 +369,6 @@ class DigitsClassifier(MLP):
         n_classes: int = 10,
         **mlp_options: Any,
     ) -> None:
-        if in_features == 784:
+        if isinstance(in_features, int | np.integer) and in_features == 784:
             mlp_options.setdefault("image_shape", (28, 28))
         super().__init__([in_features, *np.atleast_1d(np.array(hidden, object)), n_classes], **mlp_options)

@@ -1,6 +1,7 @@
 """Numbers that options are: Python's and NumPy's, finite and in range; true and false are none, but flags."""
 
 import math
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,24 @@ def whole(name: str, value: Any, lowest: int = 0) -> int:
     return int(value)
 
 
+def truth(name: str, value: Any) -> bool:
+    """Give what Python takes for true or false as one of them; arrays are neither."""
+    try:
+        return bool(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is of type {type(value).__name__}, expected True or False") from None
+
+
 def flag(name: str, value: Any) -> bool:
     """Give true or false as Python's; numbers and words are neither."""
     if not isinstance(value, bool | np.bool):
         raise ValueError(f"{name} is {value!r}, expected True or False")
     return bool(value)
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """Give the numbers that NumPy draws from a seed."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"seed is {reprlib.repr(seed)}, expected what default_rng takes: {error}") from None

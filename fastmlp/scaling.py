@@ -1,6 +1,7 @@
 """What becomes of inputs on their way in: (x - center) * scale."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,19 @@ class Scaled(Weighted):
         self._scale: Any = np.asarray(config.scale, config.dtype)[()]
         self._shift = shift_of(config)
 
-    def find_center(self, loader: DataLoader) -> None:
+    def find_center(self, loader: DataLoader) -> Callable[[], None]:
         """Take the data set's mean, where the center is to be that of the first one; what `fit` calls.
+
+        Returns
+        -------
+        forget : a function that has the center as it was, unless the model has taken a step since
 
         Warns
         -----
         UserWarning
             The center is so far from 0 that digits are lost.
         """
+        before, steps = (self._config, self._shift), self._kept.all_steps
         if self.center == "mean":
             with self._turns:
                 self._take_mean(loader)
@@ -50,6 +56,12 @@ class Scaled(Weighted):
                 "X.std(axis=0), and 1 where that is 0",
                 stacklevel=3,
             )
+
+        def forget() -> None:
+            if self._kept.all_steps == steps:
+                self._config, self._shift = before
+
+        return forget
 
     def _take_mean(self, loader: DataLoader) -> None:
         if self._config.center == "mean":

@@ -82,10 +82,13 @@ class Weighted(Configured):
         ValueError
             It is of another model, or a value is not finite; then the model is as before.
         """
-        checked = checks.check_state(state, self._arena.shapes, self.dtype, self._kept.ROWS)
+        checked = self._checked_state(state)
         self.set_weights(checked["weights"])
         with self._turns:
             self._kept.write(checked)
+
+    def _checked_state(self, state: dict[str, Any]) -> dict[str, Any]:
+        return checks.check_state(state, self._arena.shapes, self.dtype, self._kept.ROWS)
 
     def reset_optimizer(self) -> None:
         """Forget what the optimizer has accumulated; an average of the weights stays."""

@@ -33,6 +33,7 @@ OF_NO_MODULE = {
     "tests/test_contributing.py",
     "tests/test_mutations.py",
     "tests/test_notebook.py",
+    "tests/test_parsers.py",
     "tests/test_torch.py",
     "tests/asv_benchmarks/test_asv.py",  # the suite as asv runs it,
     "tests/asv_benchmarks/test_page.py",  # and the page that asv makes

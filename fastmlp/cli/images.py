@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from fastmlp.data import idx
 
 # formats that hold films and pages; others hold a picture in several sizes or layers
 _SEQUENCES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
+# other readers of Pillow's run programs, or take seconds and memory that the file's size says nothing of
+_FORMATS = (*_SEQUENCES, "BMP", "DIB", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PPM", "SGI", "TGA")
+_PIXELS = 2**22  # more than a model's inputs can be, and few enough for half a second
 
 
 def read_images(path: Path, invert: bool = False) -> tuple[NDArray[np.uint8], list[str]]:
@@ -34,7 +38,8 @@ def read_images(path: Path, invert: bool = False) -> tuple[NDArray[np.uint8], li
     FileNotFoundError, PermissionError
         There is no such file, or it may not be read.
     ValueError
-        The file is neither a picture nor an IDX file of images, or is damaged.
+        The file is neither a picture nor an IDX file of images, or is damaged, or it is a picture of more
+        than 2**22 pixels, or of a format such as EPS that takes a program of its own to read.
     """
     if _is_picture(path):
         images, names = _read_picture(path, invert)[None], [str(path)]
@@ -60,7 +65,9 @@ def _read_picture(path: Path, invert: bool) -> NDArray[np.uint8]:
 
     try:
         # what Pillow warns of is no concern of a picture that can be read
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+        with warnings.catch_warnings(action="ignore"), _limit(Image), Image.open(path) as picture:
+            if picture.format not in _FORMATS:
+                raise ValueError(f"a {picture.format}, expected a {', '.join(sorted(_FORMATS))}")
             n_frames = getattr(picture, "n_frames", 1) if picture.format in _SEQUENCES else 1
             with contextlib.suppress(Exception):  # of metadata; those of the picture come again below
                 ImageOps.exif_transpose(picture, in_place=True)  # as the camera was held
@@ -77,6 +84,17 @@ def _read_picture(path: Path, invert: bool) -> NDArray[np.uint8]:
     # what is transparent shows the background
     background = Image.new("RGBA", pixels.size, "white" if invert else "black")
     return np.asarray(Image.alpha_composite(background, pixels).convert("L"))
+
+
+@contextlib.contextmanager
+def _limit(module: Any) -> Iterator[None]:
+    """Have Pillow refuse what has more pixels, also where a picture lies within another."""
+    before = module.MAX_IMAGE_PIXELS  # at twice this it stops warning
+    module.MAX_IMAGE_PIXELS = min(before or _PIXELS, _PIXELS // 2)
+    try:
+        yield
+    finally:
+        module.MAX_IMAGE_PIXELS = before
 
 
 def _to_bytes(path: Path, pixels: NDArray[Any]) -> NDArray[np.uint8]:

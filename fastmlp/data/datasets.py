@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.atomic import file_name
+
 from .idx import PathLike, check_labels, files_in, flat, read_images, read_labels
 
 _SLOTS = ("train", "images"), ("train", "labels"), ("t10k- or test", "images"), ("t10k- or test", "labels")
@@ -92,7 +94,7 @@ def find_dataset(folder: PathLike, name: str | None = None) -> list[Path]:
     """Find the four files that `load_idx_dataset` reads: images, labels, and both of the test data."""
     if not isinstance(name, str | None):
         raise ValueError(f"name is {name!r}, expected text, or None")
-    source = Path(folder)
+    source = Path(file_name(folder))
     files = [file for text in _list(source) if (file := _as_file(text))]
     if not files:
         raise FileNotFoundError(

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.atomic import file_name
+
 PathLike = str | os.PathLike[str]
 
 _LARGEST = 2**33  # bytes; the largest known set of this kind, MNIST8M, takes 6.4e9
@@ -43,6 +45,8 @@ def read_idx(path: PathLike) -> NDArray[Any]:
         There is no such file, or no such member in the archive.
     ValueError
         The file is a folder, damaged, truncated or overlong, or it is no IDX file.
+    TypeError
+        `path` is no name of a file.
     """
     content, dtype, shape = read_whole(path)
     array = content[-dtype.itemsize * math.prod(shape) :].view(dtype).reshape(shape)
@@ -100,7 +104,7 @@ def read_whole(path: PathLike) -> tuple[NDArray[np.uint8], np.dtype[Any], tuple[
     shape : the dimensions that it announces
     """
     try:
-        with _open(Path(path)) as (stream, most):
+        with _open(Path(file_name(path))) as (stream, most):
             return _read_stream(path, stream, most)
     except FileNotFoundError:
         raise

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.config import OUTPUTS
+from fastmlp.numbers import whole
 
 from .inputs import as_array
 
@@ -34,8 +35,11 @@ def to_one_hot(labels: ArrayLike, n_classes: int) -> NDArray[np.float32]:
     Raises
     ------
     ValueError
-        The labels are not of that kind, or one is not below n_classes.
+        The labels are not of that kind, or one is not below n_classes, which is no whole number from 1 up.
     """
+    n_classes = whole("n_classes", n_classes, 1)
+    if n_classes >= 2**31:
+        raise ValueError(f"n_classes is {n_classes}, expected a number below 2**31")
     given = as_array(labels, "labels")
     y = prepare_labels(given, len(given))
     if y.ndim == 2 and y.shape[1] != 1:

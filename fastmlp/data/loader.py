@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import kernels
 from fastmlp.kernels.core.machine import skip_zeros
-from fastmlp.numbers import flag
+from fastmlp.numbers import flag, generator
 from fastmlp.ops import Operations, check_ops
 
 from .inputs import prepare_inputs
@@ -31,7 +31,7 @@ def epoch_order(n: int, seed: Seed) -> NDArray[np.int64]:
     n : number of samples
     seed : as for `numpy.random.default_rng`: an int, a sequence of ints, a Generator, or None
     """
-    return np.random.default_rng(seed).permutation(n).astype(np.int64, copy=False)
+    return generator(seed).permutation(n).astype(np.int64, copy=False)
 
 
 def create_batches(

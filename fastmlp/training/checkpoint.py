@@ -145,6 +145,8 @@ def resume_run(
     if difference:
         raise ValueError(f"{path} is of another run: {difference}")
     try:
+        if found["watch"]["kept"] is not None:  # which the run may end with
+            model._checked_state(found["watch"]["kept"])
         model.set_state(found["state"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -325,21 +327,44 @@ def _read(path: str | os.PathLike) -> dict[str, Any]:
         content = json.loads(header)
         if content.get("checkpoint") != FORMAT:
             kind = f"a checkpoint of format {content['checkpoint']}" if "checkpoint" in content else "none"
-            raise ValueError(f"{path}: found {kind}, expected {_EXPECTED}, of format {FORMAT}")
+            raise _Foreign(f"found {kind}, expected {_EXPECTED}, of format {FORMAT}")
         whole, digest = _to_json(content) == header, content.pop("digest")
         parts = [_to_json(content).encode(), *map(tensors.get, sorted(tensors))]
         # the text too, for another last digit may be the same number
         if not whole or digest != _digest(parts):
-            raise ValueError(f"{path}: found a damaged file, whose digest is another, expected {_EXPECTED}")
-        names, seed = content["columns"], content["facts"]["seed"]
-        records = [Record(**dict(zip(names, row, strict=True))) for row in content["records"]]
-        seed = None if seed is None else tuple(seed)
-        content["history"] = History(records, seed=seed, first_pass=content["first_pass"])
+            raise _Foreign(f"found a damaged file, whose digest is another, expected {_EXPECTED}")
+        content["history"] = _history(content)
         for name in ("state", "watch"):
             content[name] = _with_arrays(content[name], tensors)
         return content
-    except (AttributeError, KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: found a damaged file ({error!r}), expected {_EXPECTED}") from error
+    except _Foreign as error:
+        raise ValueError(f"{path}: {str(error)[:400]}") from None
+    except (AttributeError, IndexError, KeyError, TypeError, RecursionError, ValueError) as error:
+        raise ValueError(
+            f"{path}: found a damaged file ({repr(error)[:400]}), expected {_EXPECTED}"
+        ) from error
+
+
+class _Foreign(ValueError):
+    """What is wrong with a file, in words."""
+
+
+def _history(content: dict[str, Any]) -> History:
+    """Give a checkpoint's history, once what a run goes on from is of its kind; digests can be forged."""
+    names, watch, seed = content["columns"], content["watch"], content["facts"]["seed"]
+    records = [Record(**dict(zip(names, row, strict=True))) for row in content["records"]]
+    history = History(records, seed=None if seed is None else tuple(seed), first_pass=content["first_pass"])
+    counts = [content["first"], history.first_pass, watch["waited"], *(record.epoch for record in records)]
+    right = all(type(count) is int and 0 <= count < 2**31 for count in counts)
+    right = right and content["first"] <= history.next_epoch and type(content["ended"]) is bool
+    right = right and all(type(number) is int and number >= 0 for number in history.seed or ())
+    right = right and isinstance(watch["best"], float | int) and "kept" in watch
+    kinds = {column.name: column.type for column in fields(Record)}
+    for record in records:
+        right = right and all(isinstance(value, kinds[name] | int) for name, value in vars(record).items())
+    if not right:
+        raise _Foreign(f"found numbers that no run has, expected {_EXPECTED}")
+    return history
 
 
 def _without_arrays(value: Any, name: str, tensors: dict[str, NDArray[Any]]) -> Any:

@@ -57,6 +57,7 @@ def train_epoch(
     FloatingPointError
         A loss is not finite; that batch's step is not taken.
     """
+    require_model(model)
     given = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "sample_weight": sample_weight}
     loader = make_loader(X, y, **given)
     if isinstance(X, DataLoader) or not loader.shuffle:
@@ -67,6 +68,12 @@ def train_epoch(
     rates = schedules.rates(optimizer, 0, len(losses), len(losses))
     model.run_epoch(loader, order, rates, losses, optimizer, ema=ema, label_smoothing=label_smoothing)
     return total(losses)
+
+
+def require_model(model: Any) -> None:
+    """Raise ValueError for what is no MLP."""
+    if not isinstance(model, MLP):
+        raise ValueError(f"model is of type {type(model).__name__}, expected an MLP")
 
 
 def choose_optimizer(lr: Rate | None, optimizer: Optimizer | None) -> Optimizer:

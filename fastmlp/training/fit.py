@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import reprlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,15 +12,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import schedules
-from fastmlp.checks import check_smoothing
+from fastmlp.checks import check_optimizer, check_smoothing
 from fastmlp.data import DataLoader, Seed
 from fastmlp.data.labels import warn_of_absent_classes
 from fastmlp.metrics import METRICS, evaluate
 from fastmlp.model import MLP
+from fastmlp.numbers import truth
 from fastmlp.optimizers import Optimizer, Rate
 
 from .checkpoint import Checkpoint, Writer, as_checkpoint, begin_run, describe_run, needs_total, resume_run
-from .epoch import UNSET, choose_optimizer, make_loader, total
+from .epoch import UNSET, choose_optimizer, make_loader, require_model, total
 from .history import History, Record
 from .progress import Bar
 from .stopping import EarlyStopping, Watch
@@ -108,6 +110,7 @@ def fit(
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
         raise ValueError(f"epochs is {epochs!r}, expected a whole number from 0 up")
+    require_model(model)
     optimizer = choose_optimizer(lr, optimizer)
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
     loader = make_loader(X, y, batch_size=batch_size, shuffle=shuffle, seed=seed, **weights)
@@ -121,17 +124,23 @@ def fit(
     by_score = early_stopping is not None and early_stopping.monitor == "score" and test is None
     if history is not None and resume is not None:
         raise ValueError("history and resume cannot both be given: a checkpoint has the history of its run")
-    model.find_center(loader)
-    checkpoint = as_checkpoint(checkpoint)
-    run, watch, facts, broken = begin_run(loader, history), Watch(model, early_stopping), {}, False
-    if checkpoint is not None or resume is not None:
-        facts = describe_run(model, loader, test, optimizer, early_stopping, epochs, **options)
-    if resume is not None:
-        run = resume_run(resume, facts, model, loader, watch)
+    callbacks, shown = _functions(callbacks), _wants_bar(progress)
+    score_train = truth("score_train", score_train)
+    check_optimizer(optimizer, len(model.sizes) - 1, ema, model.dtype)
+    checkpoint, run = as_checkpoint(checkpoint), begin_run(loader, history)
+    forget_center = model.find_center(loader)  # the first thing that changes it
+    watch, facts, broken = Watch(model, early_stopping), {}, False
+    try:
+        if checkpoint is not None or resume is not None:
+            facts = describe_run(model, loader, test, optimizer, early_stopping, epochs, **options)
+        if resume is not None:
+            run = resume_run(resume, facts, model, loader, watch)
+    except BaseException:
+        forget_center()
+        raise
     history, begin, end = run.history, run.history.next_epoch, run.first + epochs
     zero = run.first if needs_total(optimizer) else 0  # the epoch that steps are counted from
-    callbacks, metric = list(callbacks), METRICS[model.output]
-    shown, bar, record = _wants_bar(progress), None, None
+    metric, bar, record = METRICS[model.output], None, None
     try:
         if shown:
             bar = Bar(len(loader), max(0, end - begin))
@@ -181,15 +190,24 @@ def fit(
     finally:
         try:
             watch.restore(broken)
+            if broken:
+                forget_center()
         finally:
             if bar:
                 bar.close()
     return history
 
 
+def _functions(callbacks: Any) -> list[Callable[[Record], Any]]:
+    functions: list[Any] = list(callbacks) if np.iterable(callbacks) else [None]
+    if not all(map(callable, functions)):
+        raise ValueError(f"callbacks is {reprlib.repr(callbacks)}, expected functions of a record, in a list")
+    return functions
+
+
 def _wants_bar(progress: bool | Literal["auto"]) -> bool:
     if not isinstance(progress, str):
-        return bool(progress)
+        return truth("progress", progress)
     if progress != "auto":
         raise ValueError(f"progress is {progress!r}, expected True, False or 'auto'")
     if sys.stderr is None:  # a program without a console

@@ -36,7 +36,7 @@ class EarlyStopping:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patience", whole("patience", self.patience, 1))
-        if self.monitor not in ("loss", "score", "train_loss"):
+        if not isinstance(self.monitor, str) or self.monitor not in ("loss", "score", "train_loss"):
             raise ValueError(f"monitor is {self.monitor!r}, expected 'loss', 'score' or 'train_loss'")
         object.__setattr__(self, "min_delta", number("min_delta", self.min_delta))
 

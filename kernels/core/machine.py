@@ -204,7 +204,7 @@ def skip_zeros() -> str:
 def _thread_count(n: int | str, name: str) -> int:
     try:
         count = int(n)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # of others, such as a masked number
         count = 0
     if not 1 <= count <= MOST_THREADS or isinstance(n, float) and n != count:
         raise ValueError(f"{name} is {n!r}; give a whole number from 1 to {MOST_THREADS}")
