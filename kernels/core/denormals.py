@@ -5,14 +5,13 @@ operand does (Intel 64 and IA-32 Architectures Software Developer's Manual, volu
 FZ is both (Arm Architecture Reference Manual, FPCR).
 """
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, lowering, typed_passes
 from numba.core.compiler_machinery import register_pass
 
-FTZ, DAZ, FZ = 1 << 15, 1 << 6, 1 << 24
+from .machine import ARCHITECTURE, ARM, X86
 
-_ARCHITECTURE = llvm.get_default_triple().partition("-")[0]
+FTZ, DAZ, FZ = 1 << 15, 1 << 6, 1 << 24
 
 
 class _FlushingLower(lowering.Lower):
@@ -21,7 +20,7 @@ class _FlushingLower(lowering.Lower):
     def lower_normal_function(self, fndesc):
         super().lower_normal_function(fndesc)
         self.builder.position_at_start(self.function.entry_basic_block)
-        restore = emit_flush(self.builder, _ARCHITECTURE)
+        restore = emit_flush(self.builder, ARCHITECTURE)
         for block in self.function.blocks:
             if isinstance(block.terminator, ir.Ret):
                 self.builder.position_before(block.terminator)
@@ -38,9 +37,9 @@ class FlushingLowering(typed_passes.NativeLowering):
 
 def emit_flush(builder, architecture):
     """Emit code that has this thread flush; what emits the code that undoes it."""
-    if architecture in ("x86_64", "i686"):
+    if architecture in X86:
         return _emit_flush_x86(builder)
-    if architecture in ("aarch64", "arm64"):
+    if architecture in ARM:
         return _emit_flush_arm(builder)
     return lambda: None
 

@@ -15,6 +15,8 @@ from numba.core import config
 from numba.core.codegen import get_host_cpu_features
 
 MOST_THREADS = 1024
+ARCHITECTURE = llvm.get_default_triple().partition("-")[0]
+X86, ARM = ("x86_64", "i686"), ("aarch64", "arm64")
 _GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 _n_threads: int | None = None
@@ -56,7 +58,7 @@ VECTOR_BYTES = vector_bytes()
 
 def warn_without_fma() -> None:
     """Warn where fused multiply-adds, which all products are made of, take many instructions each."""
-    if llvm.get_default_triple().startswith(("x86_64", "i686")) and "+fma" not in features().split(","):
+    if ARCHITECTURE in X86 and "+fma" not in features().split(","):
         warnings.warn(
             f"fastmlp may be 70 times slower than it could be: what Numba knows of {processor()} has no "
             "fused multiply-add (fma). Most processors since 2013 have it; if this one does, let the virtual "

@@ -27,7 +27,6 @@ import threading
 import time
 from _thread import start_new_thread
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -35,6 +34,7 @@ from numba.extending import intrinsic
 
 from . import machine
 from .jit import entry, kernel
+from .machine import ARCHITECTURE, ARM, X86
 from .matrix import address
 from .memory import SHARE_UNIT
 
@@ -51,9 +51,6 @@ CALL_WORK, BATCH_WORK = 8_000_000, 100_000
 # The same before a parked thread, or its caller, sleeps: 30 to 150 µs.
 SPINS_AWAKE = 3000
 SECONDS_TO_SIGNALS = 0.1
-
-ARCHITECTURE = llvm.get_default_triple().partition("-")[0]
-X86, ARM = ("x86_64", "i686"), ("aarch64", "arm64")
 
 ARRIVALS, ACTIVE, STALLS, PATIENCE = 0, 8, 16, 24  # words that threads share, each on its own cache line
 BROKEN = 1 << 62

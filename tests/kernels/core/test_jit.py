@@ -243,7 +243,7 @@ for entry in (epoch._train_epoch, inference._infer, linear._linear_backward):
 """
 
 
-@pytest.mark.skipif(not threads.ON_X86, reason="reads the code of x86")
+@pytest.mark.skipif(threads.ARCHITECTURE not in threads.X86, reason="reads the code of x86")
 def test_the_deepest_frames_of_compiled_code_take_16_kib_of_stack_at_most(tmp_path):
     sizes = [int(line) for line in run(FRAMES, cache=tmp_path).stdout.split()]
     assert len(sizes) == 3 and all(1024 < size <= 16 * 1024 for size in sizes), sizes

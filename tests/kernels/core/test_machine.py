@@ -191,11 +191,11 @@ def test_threads_asked_for_within_a_call_are_of_its_thread_alone(monkeypatch):
 )
 def test_a_processor_without_fused_operations_is_warned_of(given, warns, monkeypatch):
     monkeypatch.setattr(machine.config, "CPU_FEATURES", given)
-    monkeypatch.setattr(machine.llvm, "get_default_triple", lambda: "x86_64-unknown-linux-gnu")
+    monkeypatch.setattr(machine, "ARCHITECTURE", "x86_64")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         machine.warn_without_fma()
     assert [str(each.message).count("no fused multiply-add (fma)") for each in caught] == [1] * warns
-    monkeypatch.setattr(machine.llvm, "get_default_triple", lambda: "aarch64-unknown-linux-gnu")
+    monkeypatch.setattr(machine, "ARCHITECTURE", "aarch64")
     with warnings.catch_warnings(action="error"):
         machine.warn_without_fma()  # every 64-bit ARM has them
