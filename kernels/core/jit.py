@@ -205,6 +205,13 @@ class _LinkingLibrary(codegen.JITCodeLibrary):
                 for deeper in library._linking_libraries:
                     self.add_linking_library(deeper)
 
+    def _optimize_final_module(self):
+        # names count what a process compiles: two entries of the cache may use one for different functions
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == llvm.Linkage.linkonce_odr:
+                function.linkage = "internal"
+        super()._optimize_final_module()
+
 
 # Passes of Numba's that have nothing to do in a kernel, which has no closure, no `with`, no array expression,
 # and counts no references, for which IRLegalization would say where variables end.
