@@ -34,34 +34,34 @@ def arrow(axes, start, end, color):
 
 def draw_tile(axes):
     """Draw a tile of the output, what one step of k adds to it, and its prologues and epilogues."""
-    steps, now, row, width, height = 6, 3, 2, 22, 19
-    a_left, b_top, left, top, lane = 62, 84, 222, 222, 8
-    right, bottom = left + 32 * lane, top + 8 * height
+    steps, now, row, n_rows, vectors, width, height, b_height = 6, 3, 2, 6, 4, 22, 25, 19
+    a_left, b_top, left, top, lane = 62, 84, 222, 222, 4
+    right, bottom = left + 16 * vectors * lane, top + n_rows * height
     write(axes, 30, 40, "One tile computes every matrix product", **TITLE)
     for k in range(steps):
-        for r in range(8):
+        for r in range(n_rows):
             face = (ORANGE if r == row else PALE_ORANGE) if k == now else PALE
             box(axes, a_left + k * width, top + r * height, width, height, face)
-        box(axes, left, b_top + k * height, 32 * lane, height, BLUE if k == now else PALE)
-    for r in range(8):
-        box(axes, left, top + r * height, 32 * lane, height, GREEN if r == row else PALE_GREEN)
-    for i in range(1, 32):  # between the lanes of the vectors
-        for ends in ((b_top + now * height, b_top + (now + 1) * height), (top, bottom)):
-            axes.plot([left + i * lane] * 2, ends, color="white", lw=3 if i == 16 else 0.5)
+        box(axes, left, b_top + k * b_height, right - left, b_height, BLUE if k == now else PALE)
+    for r in range(n_rows):
+        box(axes, left, top + r * height, right - left, height, GREEN if r == row else PALE_GREEN)
+    for i in range(1, 16 * vectors):  # between the lanes of the vectors
+        for ends in ((b_top + now * b_height, b_top + (now + 1) * b_height), (top, bottom)):
+            axes.plot([left + i * lane] * 2, ends, color="white", lw=0.4 if i % 16 else 3)
     box(axes, left, top, right - left, bottom - top, "none", GREEN, 2.5)
     for x, y, right_by, down_by in ((a_left, top - 17, 132, 0), (left - 15, b_top, 0, 114)):
         arrow(axes, (x, y), (x + right_by, y + down_by), GREY)
         write(axes, x - (14 if right_by else 0), y - (14 if down_by else 0), "k", GREY, "center", 17)
     middle = top + (row + 0.5) * height
     arrow(axes, (a_left + (now + 1) * width, middle), (left + 2, middle), ORANGE)
-    for x in (left + 8 * lane, left + 24 * lane):
-        arrow(axes, (x, b_top + (now + 1) * height), (x, middle - height / 2), BLUE)
+    for x in range(left + 8 * lane, right, 16 * lane):
+        arrow(axes, (x, b_top + (now + 1) * b_height), (x, middle - height / 2), BLUE)
     write(axes, a_left + steps * width / 2, bottom + 21, "A", BROWN, "center", **HEAD)
-    write(axes, left + 16 * lane, bottom + 21, "C[r] += A[r, k] · B[k]", MOSS, "center", 16, weight="bold")
+    write(axes, (left + right) / 2, bottom + 21, "C[r] += A[r, k] · B[k]", MOSS, "center", 16, weight="bold")
     write(axes, right + 16, b_top + 11, "B", BLUE, **HEAD)
-    write(axes, right + 16, 150, "row k of B: loaded,\n2 vectors", BLUE)
-    write(axes, right + 16, 218, "8 numbers of A: each\ncopied to all lanes", BROWN)
-    write(axes, right + 16, 310, "8 rows × 2 vectors of C,\nin registers to the end\n(AVX2: 6 × 2)", MOSS)
+    write(axes, right + 16, 150, "row k of B: loaded,\n4 vectors", BLUE)
+    write(axes, right + 16, 218, "6 numbers of A: each\ncopied to all lanes", BROWN)
+    write(axes, right + 16, 310, "6 rows × 4 vectors of C,\nin registers to the end\n(AVX2: 6 × 2)", MOSS)
     for x, cells in (
         (30, ("", "forward", "backward", "step")),
         (160, ("A · B", "X · W", "dY · Wᵀ", "Xᵀ · dY")),

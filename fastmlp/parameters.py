@@ -21,7 +21,7 @@ _HUGE_PAGE = 2**21  # bytes; NumPy asks for huge pages in arrays of two of them 
 class Layer(NamedTuple):
     """Views of a layer: its parameters, and its workspaces for a batch."""
 
-    w: _Array  # (n_in, n_out)
+    w: _Array  # (n_in, n_out); or its panels, (n_panels, n_in, columns), where the plan has several
     b: _Array  # (n_out,)
     x: _Array  # (batch, n_in); y of the layer before
     y: _Array  # (batch, n_out)
@@ -85,7 +85,7 @@ class Arena:
         memory = self.memory
         return [
             Layer(
-                _matrix(memory, w, n_in, n_out, w_row),
+                _weights(memory, w, n_in, n_out, w_row),
                 memory[b : b + n_out],
                 _matrix(memory, x, batch, n_in, x_row),
                 _matrix(memory, y, batch, n_out, y_row),
@@ -94,10 +94,6 @@ class Arena:
             )
             for n_in, n_out, w, w_row, b, x, x_row, y, y_row, dy, z in self._places
         ]
-
-    def parameters(self) -> list[tuple[_Array, _Array]]:
-        """View w and b of every layer."""
-        return self.pairs(self.block)
 
     def gradients(self) -> list[tuple[_Array, _Array]]:
         """View the gradients of w and b of every layer, which lie as those do."""
@@ -108,7 +104,14 @@ class Arena:
     def pairs(self, block: _Array) -> list[tuple[_Array, _Array]]:
         """View w and b of every layer in a block of such a layout."""
         return [
-            (_matrix(block, w, n_in, n_out, w_row), block[b : b + n_out])
+            (_weights(block, w, n_in, n_out, w_row), block[b : b + n_out])
+            for n_in, n_out, w, w_row, b, *_ in self._places
+        ]
+
+    def pieces(self, block: _Array) -> list[tuple[list[_Array], list[_Array]]]:
+        """View the panels of w, each (n_in, columns), and b of every layer in a block of such a layout."""
+        return [
+            (_panels(block, w, n_in, n_out, w_row), [block[b : b + n_out]])
             for n_in, n_out, w, w_row, b, *_ in self._places
         ]
 
@@ -125,15 +128,21 @@ class Arena:
 
     def read(self, block: _Array) -> list[_Array]:
         """Copy parameters that lie as the arena's do: [W1, b1, W2, b2, …], plain and in C order."""
-        return [np.array(array, order="C") for pair in self.pairs(block) for array in pair]
+        return [np.concatenate(parts, axis=-1) for layer in self.pieces(block) for parts in layer]
 
     def write(self, weights: Iterable[_Array]) -> None:
         """Take over parameters in the order of `read`; pads become 0, where an overflow may have left NaN."""
         block = np.zeros_like(self.block)
-        targets = [array for pair in self.pairs(block) for array in pair]
-        for target, array in zip(targets, weights, strict=True):
-            target[...] = array
+        self.fill(block, weights)
         self.block[...] = block
+
+    def fill(self, block: _Array, weights: Iterable[_Array]) -> None:
+        """Write parameters in the order of `read` to a block of their layout."""
+        targets = [parts for layer in self.pieces(block) for parts in layer]
+        for parts, array in zip(targets, weights, strict=True):
+            ends = np.cumsum([part.shape[-1] for part in parts])
+            for part, piece in zip(parts, np.split(array, ends[:-1], axis=-1), strict=True):
+                part[...] = piece
 
 
 def aligned_zeros(size: int, dtype: np.dtype[Any]) -> _Array:
@@ -143,6 +152,20 @@ def aligned_zeros(size: int, dtype: np.dtype[Any]) -> _Array:
     memory = np.zeros(size + 2 * line // dtype.itemsize, dtype)
     first = -memory.ctypes.data % line // dtype.itemsize
     return memory[first : first + size]
+
+
+def _weights(memory: _Array, offset: int, n_in: int, n_out: int, row: int) -> _Array:
+    if n_out <= row:
+        return _matrix(memory, offset, n_in, n_out, row)
+    n_panels = -(-n_out // row)
+    return memory[offset : offset + n_panels * n_in * row].reshape(n_panels, n_in, row)
+
+
+def _panels(memory: _Array, offset: int, n_in: int, n_out: int, row: int) -> list[_Array]:
+    return [
+        _matrix(memory, offset + n_in * first, n_in, min(row, n_out - first), row)
+        for first in range(0, n_out, row)
+    ]
 
 
 def _matrix(memory: _Array, offset: int, n_rows: int, width: int, row: int) -> _Array:

@@ -55,7 +55,7 @@ class Kept:
         """The average's numbers, in the layout of the arena's block."""
         return self.rows[-1]
 
-    def matrices(self, row: int) -> list[tuple[_Array, _Array]]:
+    def pairs(self, row: int) -> list[tuple[_Array, _Array]]:
         """View a row's numbers as the arena views w and b of every layer."""
         return self._arena.pairs(self.rows[row])
 
@@ -74,9 +74,7 @@ class Kept:
         for name in ("steps", "all_steps", "dropout_seed"):
             setattr(self, name, kept[name])
         for row, arrays in enumerate([*kept["state"], *average]):
-            targets = [array for pair in self.matrices(row) for array in pair]
-            for target, array in zip(targets, arrays, strict=True):
-                target[...] = array
+            self._arena.fill(self.rows[row], arrays)
 
 
 def family_of(optimizer: Optimizer) -> str:
@@ -149,10 +147,10 @@ def take_step(
     """Step every parameter by the gradients in the arena, as `train_epoch` does; no average is moved."""
     kept.steps, kept.all_steps = kept.steps + 1, kept.all_steps + 1
     lr, momentum = rates.tolist()
-    rows = [kept.matrices(row) for row in range(len(kept.rows))]
-    factors = rate_factors(optimizer, len(arena.parameters())).tolist()
-    layers = zip(arena.parameters(), arena.gradients(), *rows, strict=True)
-    for pairs, of_layer in zip(layers, factors, strict=True):
-        penalties = (optimizer.l2 / total_weight, optimizer.weight_decay), (0.0, 0.0)
-        for factor, arrays, given in zip(of_layer, zip(*pairs, strict=True), penalties, strict=True):
+    rows = [kept.pairs(row) for row in range(len(kept.rows))]
+    factors = rate_factors(optimizer, len(arena.table)).tolist()
+    penalties = (optimizer.l2 / total_weight, optimizer.weight_decay), (0.0, 0.0)
+    layers = zip(factors, arena.pairs(arena.block), arena.gradients(), *rows, strict=True)
+    for of_layer, *pairs in layers:
+        for factor, given, *arrays in zip(of_layer, penalties, *pairs, strict=True):
             optimizer.move(ops, arrays, lr * factor, momentum, kept.steps, given)

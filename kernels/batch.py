@@ -1,4 +1,4 @@
-"""A thread's part of a batch: its data, all layers forward, the loss, the gradients and the step.
+"""A thread's part of a batch: its data, all layers forward, the loss and the gradients of their outputs.
 
 Hidden layers are shared out by columns where there are enough of them: then a part of w is read and written
 by the same processor in every batch, and stays in its cache. Everything else is shared out by rows. The first
@@ -22,27 +22,19 @@ from .core.gather import (
     shift_row,
 )
 from .core.jit import kernel
-from .core.matrix import Matrix, Transposed, cast, moved, offset, row_of, submatrix, transposed
-from .core.simd import convert, lanes, stack_of, two_vectors
+from .core.matrix import (
+    Matrix,
+    cast,
+    offset,
+    row_of,
+    submatrix,
+)
+from .core.simd import convert
 from .core.sparsity import BLOCK, FEATURES, SAMPLES, WORD, index_features, index_samples
 from .core.threads import barrier, thread_range
-from .core.tile import INDEXED_WIDE, WIDE, indexed_product_step, panel_width, product_step
 from .dropout import draw_at, draw_of, drop_inputs, drop_rows
-from .linear import add_outer_rows, forward_rows, indexed_forward_rows, input_gradient, sum_columns
+from .linear import forward_rows, indexed_forward_rows, input_gradient
 from .losses import loss_rows
-from .optimizers import (
-    Parameters,
-    cleared,
-    expect_rows,
-    is_plain,
-    layer_update,
-    part,
-    sum_squares,
-    update_rows,
-)
-
-_STEP_WIDE = INDEXED_WIDE["step"]
-_wide_zeros = stack_of(_STEP_WIDE)
 
 
 class Batch(NamedTuple):
@@ -68,7 +60,7 @@ def load_batch(batch, thread, n_threads):
     """
     layer, samples, masks, scale = batch.table[0], batch.samples, batch.masks, batch.scaling.scale
     group, part, parts = memory.column_group(layer, thread, n_threads)
-    own = _group_memory(batch, group)
+    own = own_memory(batch, group)
     data, row_indices = _data(batch, own), _row_indices(own, layer)
     draw = _draw(batch, 0)
     ready = in_place(batch.x, own, scale, draw.drop > 0)
@@ -99,7 +91,7 @@ def load_batch(batch, thread, n_threads):
 
 
 @kernel
-def _group_memory(batch, group):
+def own_memory(batch, group):
     """The arena, moved so that the first layer's data is the group's own copy of it."""
     return offset(batch.arena, group * batch.table[0].group_stride)
 
@@ -130,11 +122,11 @@ def forward_backward(batch, row_losses, sync, thread, n_threads):
         first, last = thread_range(rows, part, parts)
         if first == last:
             continue
-        columns = memory.columns_of(arena, table[index], n_threads // parts)
+        column, columns = memory.columns_of(arena, table[index], group, n_threads // parts)
         if index:
-            _forward_part(batch, index, first, last - first, group * columns, columns)
+            _forward_part(batch, index, first, last - first, column, columns)
         else:
-            _first_forward_part(batch, group, part, first, last - first, columns)
+            _first_forward_part(batch, group, part, first, last - first, column, columns)
     top = table[n_layers - 1]
     logits, dlogits, share = memory.outputs(arena, top), memory.output_gradients(arena, top), (first, last)
     loss_rows(top.output, logits, dlogits, batch.targets, share, top.n_out, row_losses)
@@ -161,20 +153,20 @@ def _forward_part(batch, index, first, n_rows, column, columns):
 
 
 @kernel
-def _first_forward_part(batch, group, part, first, n_rows, columns):
+def _first_forward_part(batch, group, part, first, n_rows, column, columns):
     """Some rows of the first layer's output, and the columns of a group; pads come out as zeros."""
-    layer, n_words, own = batch.table[0], batch.masks.shape[1], _group_memory(batch, group)
+    layer, n_words, own = batch.table[0], batch.masks.shape[1], own_memory(batch, group)
     x = submatrix(gathered(_data(batch, own), _row_indices(own, layer), batch.scaling.values), first, 0)
-    w, b, z, lower = _operands(batch, 0, first, group * columns)
+    w, b, z, lower = _operands(batch, 0, first, column)
     if batch.scaling.is_split:
-        b = _shifted_biases(batch, w, b, min(part, first // memory.SHARE_UNIT), group * columns, columns)
+        b = _shifted_biases(batch, w, b, min(part, first // memory.SHARE_UNIT), column, columns)
     if batch.masks.size:
         indices = submatrix(memory.feature_indices(own, layer), first // SAMPLES, 0)
         n_blocks = (n_words + BLOCK - 1) // BLOCK
         indexed_forward_rows(x, w, b, z, indices, n_blocks, n_rows, columns, lower)
     else:
         forward_rows(x, w, b, z, n_rows, layer.n_in, columns, lower)
-    _activate_part(batch, 0, first, n_rows, group * columns, columns)
+    _activate_part(batch, 0, first, n_rows, column, columns)
 
 
 @kernel
@@ -224,176 +216,7 @@ def _operands(batch, index, first, column):
 
 
 @kernel
-def square_weights(batch, thread, n_threads):
-    """Sums of squares of the weights that this thread steps: they are in its cache."""
-    for index in range(batch.table.shape[0]):
-        layer, indexed = batch.table[index], index == 0 and batch.masks.size > 0
-        group, part, parts = memory.column_group(layer, thread, n_threads)
-        w, sums = memory.weights(batch.arena, layer), memory.squares(batch.arena, layer)
-        columns, finer = (
-            memory.columns_of(batch.arena, layer, layer.column_groups),
-            layer.column_groups * parts // n_threads,
-        )
-        first, last = (0, layer.n_in) if indexed else thread_range(layer.n_in, part, parts)
-        for row in range(first, last, memory.SHARE_UNIT):
-            if indexed and row // WORD % parts != part:
-                continue
-            place, n_rows = row // memory.SHARE_UNIT * layer.column_groups, min(memory.SHARE_UNIT, last - row)
-            for here in range(group * finer, (group + 1) * finer):
-                sums[place + here] = sum_squares(submatrix(w, row, here * columns), n_rows, columns)
-
-
-@kernel
-def sum_of_squares(batch):
-    """The sum of all of those, in their order."""
-    total = 0.0
-    for index in range(batch.table.shape[0]):
-        layer = batch.table[index]
-        sums = memory.squares(batch.arena, layer)
-        n_units = (layer.n_in + memory.SHARE_UNIT - 1) // memory.SHARE_UNIT
-        for place in range(n_units * layer.column_groups):
-            total += sums[place]
-    return total
-
-
-@kernel
-def step_all(batch, step, thread, n_threads):
-    """A thread's part of every layer's weight gradient and step, a block of weights at a time."""
-    arena, n_rows = batch.arena, batch.samples.size
-    zero, one = convert(0.0, arena[0]), convert(1.0, arena[0])
-    zeros, ones = Matrix(two_vectors(zero), 0, 0), Transposed(two_vectors(one), 1, 0)
-    rest = nothing = Rest(False, arena, arena)
-    for index in range(batch.table.shape[0]):
-        layer = batch.table[index]
-        group, part, parts = memory.column_group(layer, thread, n_threads)
-        columns = memory.columns_of(arena, layer, n_threads // parts)
-        column = group * columns
-        dy = submatrix(memory.output_gradients(arena, layer), 0, column)
-        first, last = thread_range(layer.n_in, part, parts)
-        indexed = index == 0 and batch.masks.size > 0
-        share = thread if indexed else min(part, first // memory.SHARE_UNIT) * (n_threads // parts) + group
-        room = memory.gradient_room(arena, layer, layer.column_groups + share)
-        works = part < batch.masks.shape[1] if indexed else first < last
-        if index == 0 and works and batch.scaling.is_split:
-            rest = Rest(True, batch.scaling.shift, memory.behind_gradient(room, layer))
-            sum_columns(dy, rest.sums, n_rows, columns)
-        if indexed and works:
-            _indexed_step(batch, step, (room, rest), column, columns, thread, n_threads)
-        elif works:
-            update = layer_update(step, index, 0, zero)
-            w = layer_weights(batch, step, index, first, column)
-            if index:
-                x = submatrix(transposed(memory.inputs(arena, layer)), first, 0)
-                _step_blocks(update, w, x, dy, (last - first, columns, n_rows), zeros, room, nothing)
-            else:
-                x = submatrix(_gathered_columns(batch, group), first, 0)
-                here = _part_of(rest, first, 0)
-                _step_blocks(update, w, x, dy, (last - first, columns, n_rows), zeros, room, here)
-        if part == 0:
-            update, room = (
-                layer_update(step, index, 1, zero),
-                memory.gradient_room(arena, layer, group),
-            )
-            b = layer_biases(batch, step, index, column)
-            _step_blocks(update, b, ones, dy, (1, columns, n_rows), zeros, room, nothing)
-
-
-@kernel
-def _step_blocks(update, parameters, a, dy, shape, zeros, room, rest):
-    """Step parameters whose gradient is a @ dy and the rest; in the product itself where that is all."""
-    n_rows, n_columns, depth = shape
-    plain, width = is_plain(update) and not rest.is_there, WIDE * lanes(room)
-    panel, height = (n_columns, n_rows) if plain else (width, memory.GRADIENT_ROWS)
-    for column in range(0, n_columns, panel):
-        for row in range(0, n_rows, height):
-            here, rows, columns = part(parameters, row, column), min(height, n_rows - row), n_columns - column
-            target, scalar = here.w, update.rate
-            if not plain:
-                columns = min(panel, columns)
-                expect_rows(update, here, rows, columns)
-                target, scalar = cleared(Matrix(room, panel, 1), rows, columns), convert(-1.0, update.rate)
-            a_now, dy_now = submatrix(a, row, 0), submatrix(dy, 0, column)
-            product_step(a_now, dy_now, target, rows, columns, depth, zeros, scalar)
-            if not plain:
-                _update_block(update, here, target, _part_of(rest, row, column), rows, columns)
-
-
-class Rest(NamedTuple):
-    """What a weight gradient has besides a product: outer(shift, sums of dy), where inputs are shifted."""
-
-    is_there: bool
-    shift: Any
-    sums: Any
-
-
-@kernel
-def _part_of(rest, row, column):
-    """What is left of it from (row, column) on."""
-    return Rest(rest.is_there, offset(rest.shift, row), offset(rest.sums, column))
-
-
-@kernel
-def _update_block(update, parameters, dw, rest, n_rows, n_columns):
-    """Step a block of parameters, once its gradient is complete."""
-    if rest.is_there:
-        add_outer_rows(dw, rest.shift, rest.sums, n_rows, n_columns)
-    update_rows(update, parameters, dw, n_rows, n_columns)
-
-
-@kernel
-def _gathered_columns(batch, group):
+def gathered_columns(batch, group):
     """The first layer's input, transposed."""
-    own = _group_memory(batch, group)
+    own = own_memory(batch, group)
     return gathered_transposed(_data(batch, own), _row_indices(own, batch.table[0]), batch.scaling.values)
-
-
-@kernel
-def _indexed_step(batch, step, own_room, column, columns, thread, n_threads):
-    """Some columns of the first layer's weights, over the samples live in each group of features."""
-    layer, n_words = batch.table[0], batch.masks.shape[1]
-    group, part, parts = memory.column_group(layer, thread, n_threads)
-    x, own = _gathered_columns(batch, group), _group_memory(batch, group)
-    zero = convert(0.0, batch.arena[0])
-    zeros, here, end = Matrix(_wide_zeros(zero), 0, 0), column, column + columns
-    update, (room, rest) = layer_update(step, 0, 0, zero), own_room
-    plain = is_plain(update) and not rest.is_there
-    # panels outside, so that a panel of dy stays in the L1 cache
-    while here < end:
-        panel = panel_width(batch.arena, end - here, _STEP_WIDE)
-        dy = submatrix(memory.output_gradients(batch.arena, layer), 0, here)
-        # words are dealt in turn, since features in the middle of an image are live more often
-        for word in range(part, n_words, parts):
-            first = word * WORD
-            indices = submatrix(memory.sample_indices(own, layer), first // FEATURES, 0)
-            w = layer_weights(batch, step, 0, first, here)
-            n_rows = min(WORD, layer.n_in - first)
-            target, scalar = w.w, update.rate
-            if not plain:
-                expect_rows(update, w, n_rows, panel)
-                target, scalar = cleared(Matrix(room, panel, 1), n_rows, panel), convert(-1.0, zero)
-            indexed_product_step(submatrix(x, first, 0), dy, target, n_rows, panel, indices, zeros, scalar)
-            if not plain:
-                rest_here = _part_of(rest, first, here - column)
-                _update_block(update, w, target, rest_here, n_rows, panel)
-        here += panel
-
-
-@kernel
-def layer_weights(batch, step, index, row, column):
-    """A layer's weights from (row, column) on, and what is kept of them."""
-    layer = batch.table[index]
-    return part(_parameters(batch, step, memory.weights(batch.arena, layer)), row, column)
-
-
-@kernel
-def layer_biases(batch, step, index, column):
-    """A layer's biases from a column on, and what is kept of them."""
-    layer = batch.table[index]
-    return part(_parameters(batch, step, memory.biases(batch.arena, layer)), 0, column)
-
-
-@kernel
-def _parameters(batch, step, w):
-    """Parameters, and what is kept of them, which lies as they do."""
-    first, second = moved(w, batch.arena, step.first), moved(w, batch.arena, step.second)
-    return Parameters(w, first, second, moved(w, batch.arena, step.average))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .batch import Batch, forward_backward, load_batch, square_weights, step_all, sum_of_squares
+from .batch import Batch, forward_backward, load_batch
 from .core import machine, threads
 from .core.gather import Scaling, byte_values, fill_values
 from .core.jit import entry, kernel
@@ -11,6 +11,7 @@ from .core.memory import sharing_units
 from .dropout import draw_of, step_key
 from .losses import mean_loss, split_labels, targets_of
 from .optimizers import Step
+from .step import square_weights, step_all, sum_of_squares
 
 # Stalls after which an epoch on the default number of threads goes on as one: others want its processors.
 STALLS_TO_GO_ON_ALONE = 3

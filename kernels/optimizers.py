@@ -6,23 +6,25 @@ import numpy as np
 
 from .core import threads
 from .core.jit import entry, kernel
-from .core.matrix import address, offset, row_of, rows_of, submatrix
-from .core.memory import LINE
+from .core.matrix import address, offset, row_of, rows_of, strip, submatrix
 from .core.simd import (
-    VECTOR_BYTES,
+    EIGHT,
     add,
     convert,
     div,
+    eight,
     fma,
     lanes,
     load,
+    load_eight,
     mul,
     prefetch_to_write,
+    rounded,
     splat,
     sqrt,
-    stack_of,
     store,
     sub,
+    sum_of_lanes,
 )
 
 KINDS = "sgd", "momentum", "nesterov", "adam"
@@ -37,8 +39,6 @@ SETTINGS = np.dtype(
         for name in ("beta_1", "beta_2", "epsilon", "l2", "weight_decay", "ema", "smoothing", "loss_limit")
     ]
 )
-
-_line = stack_of(LINE // VECTOR_BYTES)
 
 
 def sgd_step(w, dw, lr, l2=0.0, weight_decay=0.0):
@@ -123,7 +123,7 @@ def ema_step(average, w, decay):
 def _step(w, dw, kept, lr, momentum, kind, *penalties, count=1, means=(0.0, 0.0, 0.0)):
     # in one go: NumPy keeps something of every field that is set
     settings = np.array([(kind, count - 1, 0, 0, *means, *penalties, 0.0, 0.0, 0.0)], SETTINGS)
-    matrices = [array if array.ndim == 2 else array[None] for array in (w, dw, *kept)]
+    matrices = [array.reshape(-1, array.shape[-1]) for array in (w, dw, *kept)]
     n_threads = threads.thread_count(8 * w.size)
     threads.parallel(_optimizer_step, n_threads, *matrices, settings, float(lr), float(momentum))
 
@@ -181,6 +181,17 @@ def part(parameters, row, column):
         submatrix(parameters.first, row, column),
         submatrix(parameters.second, row, column),
         submatrix(parameters.average, row, column),
+    )
+
+
+@kernel
+def strips(parameters, column):
+    """Matrices of the parameters from a column on that lie side by side."""
+    return Parameters(
+        strip(parameters.w, column),
+        strip(parameters.first, column),
+        strip(parameters.second, column),
+        strip(parameters.average, column),
     )
 
 
@@ -322,17 +333,14 @@ def _mean(average, w, decay, rest):
 def sum_squares(w, n_rows, n_columns):
     """Sum of squares of some parameters in float64; the columns are whole cache lines.
 
-    Each lane of a line has a sum of its own, row after row, whatever the width of vectors; then they are
-    added in order.
+    Eight columns at a time, which is the same on every processor, and in sums of their own, which wait for
+    nobody.
     """
-    width, zero = lanes(w.pointer), convert(0.0, w.pointer[0])
-    line, sums = LINE // VECTOR_BYTES * width, _line(zero)
-    for row in range(n_rows):
-        for column in range(0, n_columns, line):
-            for lane in range(0, line, width):
-                here, now = offset(sums, lane), load(offset(row_of(w, row), column + lane), width)
-                store(fma(now, now, load(here, width)), here, width)
-    total = 0.0
-    for lane in range(line):
-        total += np.float64(sums[lane])
-    return total
+    total = eight(0.0)
+    for column in range(0, n_columns, EIGHT):
+        squares = eight(0.0)
+        for row in range(n_rows):
+            now = rounded(load_eight(offset(row_of(w, row), column), EIGHT), 0.0)
+            squares = fma(now, now, squares)
+        total = add(total, squares)
+    return sum_of_lanes(total)

@@ -12,11 +12,27 @@ NO_MASKS = np.empty((0, 0), np.uint64)
 
 
 class Layer(NamedTuple):
-    w: np.ndarray
+    panels: list  # of w, views of columns side by side
     b: np.ndarray
     x: np.ndarray
     y: np.ndarray
     dy: np.ndarray
+
+    @property
+    def w(self):
+        """Plain copy of all panels."""
+        return np.concatenate(self.panels, axis=1)
+
+
+def panels_of(block, n_in, n_out, w, w_row):
+    """View the panels of w, each (n_in, w_row): pads included."""
+    n_panels = -(-n_out // w_row)
+    return [*block[w : w + n_panels * n_in * w_row].reshape(n_panels, n_in, w_row)]
+
+
+def without_pads(panels, n_out):
+    """View what a row of n_out numbers has in each panel."""
+    return [panel[:, : n_out - place * panel.shape[1]] for place, panel in enumerate(panels)]
 
 
 def views(arena, table, rows):
@@ -27,13 +43,13 @@ def views(arena, table, rows):
 
     return [
         Layer(
-            matrix(w, n_in, w_ld),
+            panels_of(arena, n_in, n_out, w, w_row),
             arena[b : b + n_out],
             matrix(x, rows, x_ld),
             matrix(y, rows, y_ld),
             matrix(dy, rows, y_ld),
         )
-        for n_in, n_out, w, w_ld, b, x, x_ld, y, y_ld, dy in table[FIELDS].tolist()
+        for n_in, n_out, w, w_row, b, x, x_ld, y, y_ld, dy in table[FIELDS].tolist()
     ]
 
 
@@ -49,8 +65,12 @@ class Network:
         self.arena = self.buffer[first : first + size]
         self.arena[:] = 0  # pads are zero when an arena is made
         rng = np.random.default_rng(seed)
-        for w, b, *workspaces in self.layers():
-            w[:] = rng.standard_normal(w.shape) * np.sqrt(2 / len(w))
+        for layer in self.layers():
+            n_in, b, workspaces = len(layer.panels[0]), layer.b, layer[2:]
+            drawn = rng.standard_normal((n_in, len(b))) * np.sqrt(2 / n_in)
+            ends = np.cumsum([panel.shape[1] for panel in layer.panels])
+            for panel, columns in zip(layer.panels, np.split(drawn, ends[:-1], axis=1), strict=True):
+                panel[:] = columns
             b[:] = rng.standard_normal(b.shape) / 4
             for workspace in workspaces:
                 workspace[:] = np.nan
@@ -60,12 +80,16 @@ class Network:
         whole = views(self.arena, self.table, self.batch_size if rows is None else rows)
         for layer, (n_in, n_out) in zip(whole, self.table[["n_in", "n_out"]].tolist(), strict=True):
             yield Layer(
-                layer.w[:, :n_out], layer.b, layer.x[:, :n_in], layer.y[:, :n_out], layer.dy[:, :n_out]
+                without_pads(layer.panels, n_out),
+                layer.b,
+                layer.x[:, :n_in],
+                layer.y[:, :n_out],
+                layer.dy[:, :n_out],
             )
 
     def parameters(self):
         """Copy of all weights and biases, in one row."""
-        return np.concatenate([a.ravel() for layer in self.layers() for a in layer[:2]])
+        return np.concatenate([a.ravel() for layer in self.layers() for a in (layer.w, layer.b)])
 
     def train(self, x, labels, order=None, lr=0.05, scale=1.0, masks=NO_MASKS, stop=None, shift=()):
         """Train one epoch; return the batches completed and the losses."""

@@ -23,6 +23,7 @@ EACH = pytest.mark.parametrize("name", COMPILED)
 # modules without a test file of their own, and where they are tested
 TESTED_ELSEWHERE = {
     "fastmlp.kernels.batch": "kernels/test_epoch.py",
+    "fastmlp.kernels.step": "kernels/test_epoch.py",
     "fastmlp.kernels.core.gather": "kernels/test_epoch.py",
     "fastmlp.kernels.core.sparsity": "kernels/test_epoch.py",
 }

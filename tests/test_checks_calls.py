@@ -28,7 +28,8 @@ def is_refused(door, argument, odd):
         return False
     except REFUSALS as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        ours = Path(last.filename).is_relative_to(Path(fastmlp.__file__).parent)
+        homes = [Path(package.__file__).parent for package in (fastmlp, fastmlp.kernels)]  # a clone has two
+        ours = any(Path(last.filename).is_relative_to(home) for home in homes)
         assert last.line.startswith("raise") and ours, repr(error)
         assert len(str(error)) > 10 and look(model) == before, error
         return True

@@ -16,10 +16,11 @@ from fastmlp.export.safetensors import save_model
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_saved_model_is_loaded_as_it_was(ops, tmp_path, dtype):
+@pytest.mark.parametrize("width", [5, 97, 529])
+def test_a_saved_model_is_loaded_as_it_was(ops, tmp_path, width, dtype):
     options = {"scale": 1 / 255, "image_shape": (2, 3), "class_names": ["a", "b", "ç"]}
     options |= {"activation": "tanh", "init": "glorot_uniform"}
-    model = make_model(ops, dtype=dtype, **options)
+    model = make_model(ops, (6, width, 3), dtype=dtype, **options)
     X, y = make_data(model.sizes)
     train_by_steps(model, X, y, 10, 0.1)
     model.save(tmp_path / "a")
@@ -74,7 +75,7 @@ def test_a_save_that_fails_leaves_the_old_file(ops, tmp_path):
     model = make_model(ops)
     model.save(path)
     before = path.read_bytes()
-    model._arena.parameters()[1][0][0, 0] = np.nan
+    model._arena.pieces(model._arena.block)[1][0][0][0, 0] = np.nan
     with pytest.raises(ValueError, match="finite"):
         model.save(path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
@@ -103,9 +104,10 @@ COPIES = {
 
 
 @pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES)
-def test_copies_train_on_to_the_same_bits_alone(ops, duplicate):
+@pytest.mark.parametrize("hidden", [(5, 4), (97, 529)], ids=str)
+def test_copies_train_on_to_the_same_bits_alone(ops, duplicate, hidden):
     options = {"activation": ["tanh", "gelu"], "init": "lecun_normal", "scale": 0.5, "class_names": "abc"}
-    model = DigitsClassifier(6, (5, 4), 3, seed=0, ops=ops, **options)
+    model = DigitsClassifier(6, hidden, 3, seed=0, ops=ops, **options)
     X, y = make_data(model.sizes)
     fit(model, X, y, epochs=1, lr=0.1, seed=0)
     other = duplicate(model)

@@ -46,7 +46,7 @@ def test_a_weight_gone_to_infinity_is_told_and_takes_no_step(place, bad, optimiz
     X, y = data()
     model = MLP([20, 8, 3], activation="tanh", seed=0)
     run(model, X, y, 16, optimizer)
-    model._arena.parameters()[place // 2][0][3, 1] = bad  # set_weights would refuse it
+    model._arena.pieces(model._arena.block)[place // 2][0][0][3, 1] = bad  # set_weights would refuse it
     before = bits(model)
     # behind tanh an infinite weight is a unit of 1 or -1
     if place or np.isnan(bad):

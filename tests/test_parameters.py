@@ -1,5 +1,6 @@
 """The arena: its pads, what workspaces take, and weights that come in and go out."""
 
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from models import X_GOOD, Y_GOOD, bits, make_data, make_model, train_by_steps
 from numba.core.runtime import _nrt_python, rtsys
 
-from fastmlp import DataLoader, fit, kernels, train_epoch
+from fastmlp import SGD, Adam, DataLoader, fit, kernels, train_epoch
 
 # --- memory ----------------------------------------------------------------------------------------------
 
@@ -91,16 +92,17 @@ def test_an_epoch_allocates_no_more_for_more_batches(numba_statistics):
 def without_parameters(model):
     """The block of parameters with 0 in place of each of them: its pads."""
     rest = model._arena.block.copy()
-    for pair in model._arena.pairs(rest):
-        for array in pair:
+    for parts in itertools.chain(*model._arena.pieces(rest)):
+        for array in parts:
             array[...] = 0
     return rest
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_pads_stay_zero(dtype):
+@pytest.mark.parametrize("sizes", [(17, 19, 5, 3), (17, 97, 529, 113, 3)], ids=str)
+def test_pads_stay_zero(sizes, dtype):
     """Rows of parameters and activations are padded; what lies there would count if it were not zero."""
-    model = make_model(kernels, (17, 19, 5, 3), dtype=dtype)
+    model = make_model(kernels, sizes, dtype=dtype)
     X, y = make_data(model.sizes, 70)
     fit(model, X, y, epochs=3, batch_size=32, lr=0.1)
     model.forward(X, y)
@@ -132,8 +134,7 @@ def spoil_pads(dtype):
     model._arena.reserve(4)
     kept, memory = model.get_weights(), model._arena.memory
     model._arena.block[...] = np.nan
-    for pair, w, b in zip(model._arena.parameters(), kept[::2], kept[1::2], strict=True):
-        pair[0][...], pair[1][...] = w, b
+    model._arena.fill(model._arena.block, kept)
     for n_out, y, row in model._arena.table[["n_out", "y", "y_row"]].tolist():
         memory[y : y + 4 * row].reshape(4, row)[:, n_out:] = np.nan
     return model
@@ -181,3 +182,78 @@ def test_weights_are_copied_in_and_out(ops):
     assert [w.shape for w in model.get_weights()] == [(6, 5), (5,), (5, 3), (3,)]
     model.set_weights([w.tolist() for w in model.get_weights()])
     assert bits(model) == expected
+
+
+# --- weights in panels -----------------------------------------------------------------------------------
+
+IN_PANELS = pytest.mark.parametrize(
+    ("sizes", "dtype", "n_panels"),
+    [((6, 112, 113, 3), np.float32, [1, 2, 1]), ((6, 241, 529, 113), np.float32, [4, 7, 2])]
+    + [((6, 56, 57, 3), np.float64, [1, 2, 1]), ((6, 100, 257, 57), np.float64, [2, 7, 2])],
+    ids=str,
+)
+
+
+@IN_PANELS
+def test_weights_lie_in_panels_and_are_read_as_they_were_filled_in(sizes, dtype, n_panels):
+    arena, rng = make_model(kernels, sizes, dtype=dtype)._arena, np.random.default_rng(0)
+    weights = [rng.standard_normal(shape).astype(dtype) for shape in arena.shapes]
+    block = np.full_like(arena.block, np.nan)
+    arena.fill(block, weights)
+    for got, expected in zip(arena.read(block), weights, strict=True):
+        assert got.tobytes() == expected.tobytes() and got.shape == expected.shape
+        assert got.flags.c_contiguous and got.flags.owndata
+    assert [len(panels) for panels, _ in arena.pieces(block)] == n_panels
+    for (panels, (b,)), (n_in, n_out, w, w_row) in zip(
+        arena.pieces(block), arena.table[["n_in", "n_out", "w", "w_row"]].tolist(), strict=True
+    ):
+        for place, panel in enumerate(panels):  # where compiled code looks for them
+            first = w + place * n_in * w_row
+            assert panel.shape == (n_in, min(w_row, n_out - place * w_row))
+            assert panel[1].tobytes() == block[first + w_row :][: panel.shape[1]].tobytes()
+        assert b.shape == (n_out,)
+    numbers = sum(array.size for array in weights)
+    assert np.isfinite(block).sum() == numbers  # pads are left alone, and nothing is written twice
+    arena.block[...] = np.nan
+    arena.write(weights)
+    assert np.count_nonzero(arena.block) == numbers and np.isfinite(arena.block).all()
+
+
+@IN_PANELS
+def test_kernels_take_the_panels_of_a_layer_where_they_lie(sizes, dtype, n_panels):
+    """And give the bits that they give with a plain matrix."""
+    model, x = make_model(kernels, sizes, dtype=dtype), np.random.default_rng(0).random((9, 6)).astype(dtype)
+    for layer, w, n in zip(model._arena.layers(1), model.get_weights()[::2], n_panels, strict=True):
+        assert layer.w.ndim == (2 if n == 1 else 3) and np.shares_memory(layer.w, model._arena.memory)
+        y, dx, dw = np.zeros((2, 9, w.shape[1]), dtype), np.zeros_like(x), np.zeros_like(w)
+        in_panels, other, db = np.zeros_like(layer.w), np.zeros_like(x), np.zeros_like(layer.b)
+        for weights, target in zip((w, layer.w), y, strict=True):
+            kernels.linear_relu_forward(x, weights, layer.b, target)
+        kernels.linear_backward(x, w, y[0], dx, dw, db)
+        kernels.linear_backward(x, layer.w, y[1], other, in_panels, db)
+        joined = in_panels if n == 1 else np.concatenate(list(in_panels), axis=1)[:, : w.shape[1]]
+        assert y[0].any() and y[0].tobytes() == y[1].tobytes() and dx.tobytes() == other.tobytes()
+        assert dw.any() and dw.tobytes() == joined.tobytes()
+        assert np.count_nonzero(in_panels) == np.count_nonzero(dw)  # pads stay 0
+        x = y[0]
+
+
+@IN_PANELS
+@pytest.mark.parametrize("optimizer", [SGD(0.01, momentum=0.9), Adam(0.01)], ids=repr)
+def test_what_an_optimizer_keeps_lies_likewise(sizes, dtype, n_panels, optimizer):
+    """The model trains on to the same bits from a copy of it, and its pads stay 0."""
+    model, other = (make_model(kernels, sizes, dtype=dtype) for _ in range(2))
+    X, y = make_data(sizes, 200)
+    train_epoch(model, X, y, optimizer=optimizer, batch_size=64, ema=0.9)
+    other.set_state(model.get_state())
+    assert bits(other) == bits(model)
+    for m in (model, other):
+        train_epoch(m, X, y, optimizer=optimizer, batch_size=64, seed=0, ema=0.9)
+        for row in m._kept.rows:
+            rest = row.copy()
+            for part in itertools.chain.from_iterable(itertools.chain(*m._arena.pieces(rest))):
+                part[...] = 0
+            assert row.any() and not rest.any()
+    states = [m.get_state() for m in (model, other)]
+    for one, another in zip(*([*s["weights"], *s["state"][0], *s["average"]] for s in states), strict=True):
+        assert one.tobytes() == another.tobytes()

@@ -13,7 +13,7 @@ from fastmlp.config import OUTPUTS
 from fastmlp.kernels.core import machine
 
 N, BATCH = 100, 24  # the last batch has 4 samples
-SIZES = (9, 5), (100, 33, 17, 10)
+SIZES = (9, 5), (100, 113, 17, 10)
 OPTIMIZERS = {
     "sgd": (SGD(0.05), None),
     "penalties": (SGD(0.05, l2=0.1, weight_decay=0.1, bias_lr=2.0), 0.9),

@@ -108,12 +108,28 @@ class GatheredColumns(NamedTuple):
     values: Any
 
 
+class Panels(NamedTuple):
+    """A matrix in panels of columns, one behind the other, the rows of each side by side.
+
+    Of panels so many elements apart, each `row` wide, it begins `first` columns behind the first one's start.
+    """
+
+    pointer: Any  # to its first row in the first panel
+    row: int
+    panel: int
+    first: int
+
+
 @intrinsic
 def submatrix(typingctx, a, row, column):
     """What a matrix, gathered or not, holds from (row, column) on."""
 
     def generate(context, builder, signature, args):
         whole, *steps = args
+        if a.instance_class is Panels:
+            pointer, width, _, first = cgutils.unpack_tuple(builder, whole)
+            whole = builder.insert_value(whole, builder.gep(pointer, [builder.mul(steps[0], width)]), 0)
+            return builder.insert_value(whole, builder.add(first, steps[1]), 3)
         pointer, *strides = [builder.extract_value(whole, i) for i in range(3)]
         gathered = {GatheredRows: 0, GatheredColumns: 1}.get(a.instance_class)
         for direction in {0, 1} - {gathered}:
@@ -126,16 +142,76 @@ def submatrix(typingctx, a, row, column):
     return a(a, types.intp, types.intp), generate
 
 
+@intrinsic
+def _placed(typingctx, a, pointer):
+    """The same matrix elsewhere."""
+    return a(a, pointer), lambda context, builder, signature, args: builder.insert_value(*args, 0)
+
+
 @kernel
 def moved(a, base, other):
     """The matrix that lies from `other` on as `a` lies from `base` on."""
-    return Matrix(offset(other, distance(a.pointer, base)), a.row, a.column)
+    return _placed(a, offset(other, distance(a.pointer, base)))
+
+
+def _place_in_panel(builder, a, column):
+    """Panel that a column lies in, and which one it is there, of the unpacked fields of `Panels`."""
+    _, width, _, first = a
+    place = builder.add(first, column)
+    panel = builder.udiv(place, width)
+    return panel, builder.sub(place, builder.mul(panel, width))
+
+
+@intrinsic
+def strip(typingctx, a, column):
+    """Matrix of the columns of `a` from a column on that lie side by side; `strip_width` says how many."""
+    in_panels = a.instance_class is Panels
+    result = types.NamedTuple((a[0], types.intp, types.intp), Matrix) if in_panels else a
+
+    def generate(context, builder, signature, args):
+        whole, column = args
+        pointer, width, apart, _ = fields = cgutils.unpack_tuple(builder, whole)
+        panel, within = _place_in_panel(builder, fields, column)
+        pointer = builder.gep(pointer, [builder.add(builder.mul(panel, apart), within)])
+        return context.make_tuple(builder, result, (pointer, width, I64(1)))
+
+    def generate_plain(context, builder, signature, args):
+        whole, column = args
+        pointer, _, step = cgutils.unpack_tuple(builder, whole)
+        return builder.insert_value(whole, builder.gep(pointer, [builder.mul(column, step)]), 0)
+
+    return result(a, types.intp), generate if in_panels else generate_plain
+
+
+@intrinsic
+def strip_width(typingctx, a, column, columns):
+    """Of so many columns of `a` from a column on, how many lie side by side."""
+
+    def generate(context, builder, signature, args):
+        whole, column, columns = args
+        if a.instance_class is not Panels:
+            return columns
+        fields = cgutils.unpack_tuple(builder, whole)
+        left = builder.sub(fields[1], _place_in_panel(builder, fields, column)[1])
+        return builder.select(builder.icmp_signed("<", left, columns), left, columns)
+
+    return types.intp(a, types.intp, types.intp), generate
 
 
 @kernel
 def rows_of(array, first):
     """Matrix of the rows of a 2-D array from `first` on, whose elements lie side by side."""
     return Matrix(address(array, first, 0), array.strides[0] // array.itemsize, 1)
+
+
+@kernel
+def weights_of(array):
+    """Matrix of a 2-D array, or the panels of a 3-D one."""
+    if array.ndim == 3:
+        return Panels(
+            address(array, 0, 0), array.strides[1] // array.itemsize, array.strides[0] // array.itemsize, 0
+        )
+    return Matrix(address(array, 0, 0), array.strides[0] // array.itemsize, 1)
 
 
 @kernel

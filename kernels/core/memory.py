@@ -4,9 +4,10 @@ import numpy as np
 
 from .jit import kernel
 from .machine import MOST_THREADS
-from .matrix import Matrix, cast, offset
+from .matrix import Matrix, Panels, cast, offset
 from .simd import VECTOR_BYTES, lanes
 from .sparsity import BLOCK, BLOCK_ROW, FEATURES, SAMPLES, WORD, indices_row
+from .tile import WIDE
 
 # A layer's record. Offsets and row lengths count elements of the model's dtype.
 _FIELDS = """n_in n_out w w_row b x x_row y y_row dy column_groups group_stride losses panels panel_size
@@ -19,10 +20,11 @@ KEEP_Z = ("silu", "gelu", "mish")  # whose derivative needs z, which is kept for
 OUTPUTS = ("softmax", "logistic", "identity", "exp")
 LAYER = np.dtype([(name, np.int64) for name in _FIELDS.split()])
 
-# Cache lines of a row that a group of threads has to itself, at least, and groups of a layer, at most.
-LINES_OF_A_GROUP, MOST_GROUPS = 4, 8
+# Cache lines of a row of w's panels, at least where there are several; groups of threads that share out its
+# columns, at most.
+LINES_OF_A_PANEL, MOST_GROUPS = 4, 8
 LINE = 64  # bytes of a cache line, and of the widest vector: rows start on such boundaries
-# Rows of a panel of w.T, two vectors wide: 64 KiB at most.
+# Rows of a panel of w.T, as wide as a tile: 128 KiB at most.
 PANEL_ROWS = 512
 # Rows and vectors of a block of a weight gradient, which stays in the L1 cache until its weights are updated.
 GRADIENT_ROWS, GRADIENT_VECTORS = WORD, 5
@@ -38,8 +40,10 @@ def drop_threshold(rate):
 def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(0.0, 0.0), centered=False):
     """Lay out parameters and workspaces of a multilayer perceptron in one array.
 
-    Rows are padded to an odd number of cache lines, so that the rows of a panel spread over all sets of the
-    cache. Pads are zero when the arena is made and stay so.
+    Rows are padded to an odd number of cache lines, so that their columns spread over all sets of the cache.
+    Those of wide w lie in panels of 4 to 8 lines, one behind the other: processors fetch lines beside those
+    that they are asked for, and would fetch what another one writes. Pads are zero when the arena is made and
+    stay so.
 
     Parameters
     ----------
@@ -55,7 +59,8 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
     -------
     table : (n_layers,) records of int64, fields:
         n_in, n_out                            widths
-        w, w_row, b                            parameters; they come first and do not depend on batch_size
+        w, w_row, b                            parameters; they come first and do not depend on batch_size;
+                                               w in panels of w_row columns, one behind the other
         x, x_row, y, y_row, dy                 rows of a batch; x is y of the layer below; dy has rows as y
         activation, z                          place in ACTIVATIONS; rows as y: z where that is kept, and with
                                                dropout what the derivative is taken from; else y
@@ -69,8 +74,8 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
         feature_indices, feature_indices_row   int32, a row a group of samples, as `sparsity` has them
         sample_indices, sample_indices_row     int32, a row a group of features
         losses                                 batch_size float64
-        squares                                float64, a sum of squares of w for each SHARE_UNIT rows and
-                                               each column group
+        squares                                float64, a sum of squares of w for each SHARE_UNIT rows of
+                                               each panel
         panels, panel_size                     room for a transposed panel of w, one for each thread
         shifted                                room for the first layer's biases where the input is shifted, a
                                                row of y_row for each thread
@@ -93,19 +98,29 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
         start, size = size, size - (-int(elements) * of // LINE) * unit
         return start
 
-    def groups_of(width):
-        lines, groups = -(-width // unit), 1
-        while lines % (2 * LINES_OF_A_GROUP * groups) == 0 and groups < MOST_GROUPS:
-            groups *= 2
-        return groups
-
     def row_of(width):
         return (-(-width // unit) | 1) * unit
 
+    def panel_of(width):
+        lines, panels = -(-width // unit), 1
+        while lines >= 2 * LINES_OF_A_PANEL * panels:
+            panels *= 2
+        return -(-lines // panels) * unit if panels > 1 else row_of(width)
+
+    def groups_of(width):
+        lines, groups = -(-width // unit), 1
+        # a line more than others have is an eighth of a group's work at most
+        while groups < MOST_GROUPS and lines >= 2 * groups * LINES_OF_A_PANEL + 4 * (
+            lines % (2 * groups) > 0
+        ):
+            groups *= 2
+        return groups
+
     for layer, n_in, n_out in zip(table, sizes[:-1], sizes[1:], strict=True):
+        row = panel_of(n_out)
         layer["n_in"], layer["n_out"], layer["column_groups"] = n_in, n_out, groups_of(n_out)
-        layer["x_row"], layer["w_row"], layer["y_row"] = row_of(n_in), row_of(n_out), row_of(n_out)
-        layer["w"], layer["b"] = take(n_in * row_of(n_out)), take(n_out)
+        layer["x_row"], layer["w_row"], layer["y_row"] = row_of(n_in), row, row_of(n_out)
+        layer["w"], layer["b"] = take(-(-n_out // row) * n_in * row), take(n_out)
     table["widest"] = max(map(row_of, sizes))
     table["column_groups"][-1] = 1  # the loss needs whole rows
     kinds = ["relu"] * (len(table) - 1) if activations is None else activations
@@ -122,7 +137,9 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
     table["group_stride"] = size - begin
     take((first["column_groups"] - 1) * first["group_stride"])
     for layer in table:
-        layer["squares"] = take(-(-int(layer["n_in"]) // SHARE_UNIT) * layer["column_groups"], 8)
+        layer["squares"] = take(
+            -(-int(layer["n_in"]) // SHARE_UNIT) * -(-layer["n_out"] // layer["w_row"]), 8
+        )
     table["losses"] = take(batch_size, 8)
     shares = min(-(-batch_size // SHARE_UNIT), MOST_THREADS) if centered else 0
     table["shifted"] = take(shares * first["y_row"])
@@ -134,7 +151,7 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
         keeps_z = ACTIVATIONS[layer["activation"]] in KEEP_Z or dropped
         layer["z"] = take(batch_size * layer["y_row"]) if keeps_z else layer["y"]
     table["x"][1:] = table["y"][:-1]
-    table["panel_size"] = 2 * unit * min(PANEL_ROWS, max(map(row_of, sizes[2:]), default=0))
+    table["panel_size"] = WIDE * unit * min(PANEL_ROWS, max(map(row_of, sizes[2:]), default=0))
     table["panels"] = take(min(-(-batch_size // SHARE_UNIT), MOST_THREADS) * first["panel_size"])
     table["gradients_size"] = GRADIENT_ROWS * GRADIENT_VECTORS * unit
     table["gradients_size"][0] += first["y_row"] if centered else 0
@@ -164,16 +181,30 @@ def column_group(layer, thread, n_threads):
 
 
 @kernel
-def columns_of(memory, layer, n_groups):
-    """Columns of each group: whole cache lines, and so full vectors of any width."""
+def columns_of(memory, layer, group, n_groups):
+    """First column of a group, and how many it has: whole cache lines, and so full vectors of any width."""
     line = LINE // VECTOR_BYTES * lanes(memory)
-    return (layer.n_out + line - 1) // line * line // n_groups
+    lines = (layer.n_out + line - 1) // line
+    first, end = (2 * lines * group // n_groups + 1) // 2, (2 * lines * (group + 1) // n_groups + 1) // 2
+    return first * line, (end - first) * line
+
+
+@kernel
+def n_panels(layer):
+    """Panels that w lies in."""
+    return (layer.n_out + layer.w_row - 1) // layer.w_row
+
+
+@kernel
+def n_units(layer):
+    """Units of rows that w is shared out in."""
+    return (layer.n_in + SHARE_UNIT - 1) // SHARE_UNIT
 
 
 @kernel
 def weights(memory, layer):
-    """Matrix of w, (n_in, n_out)."""
-    return Matrix(offset(memory, layer.w), layer.w_row, 1)
+    """Panels of w, (n_in, n_out)."""
+    return Panels(offset(memory, layer.w), layer.w_row, layer.n_in * layer.w_row, 0)
 
 
 @kernel

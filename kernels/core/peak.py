@@ -9,8 +9,8 @@ from numba.extending import intrinsic
 from . import threads
 from .jit import entry
 from .matrix import Matrix, address, rows_of, transposed
-from .simd import I64, VECTOR_BYTES, constant, fused, load_vector, store_vector, two_vectors, vector_of
-from .tile import MANY_REGISTERS, product, product_step
+from .simd import I64, VECTOR_BYTES, constant, fused, load_vector, store_vector, vector_of
+from .tile import MANY_REGISTERS, product, product_step, tile_vectors
 
 # Chains of fused multiply-adds in flight: at least as many as hide the latency of one on every unit (2 units
 # of 4 cycles, or 4 of 4), at most what fits in the registers beside two operands.
@@ -107,6 +107,6 @@ def forward_tiles(x, w, b, y, times):
 def step_tiles(x, dy, w, lr, times):
     """Compute w -= lr * x.T @ dy so many times, on this thread, by tiles alone."""
     a, (n_in, n_out) = transposed(rows_of(x, 0)), w.shape
-    zeros = Matrix(two_vectors(x.dtype.type(0)), 0, 0)
+    zeros = Matrix(tile_vectors(x.dtype.type(0)), 0, 0)
     for _ in range(times):
         product_step(a, rows_of(dy, 0), rows_of(w, 0), n_in, n_out, x.shape[0], zeros, lr)

@@ -87,9 +87,6 @@ def stack_of(n_vectors):
     return stack
 
 
-two_vectors = stack_of(2)
-
-
 @intrinsic
 def convert(typingctx, value, like):
     """The scalar `value` in the dtype of the scalar `like`."""
@@ -115,7 +112,7 @@ def emit_prefetch(builder, pointer, use):
     line = builder.bitcast(pointer, ir.IntType(8).as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [line.type, I32, I32, I32])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    rw, locality = {"read": (0, 2), "write": (1, 3)}[use]
+    rw, locality = {"read": (0, 2), "write": (1, 3), "soon": (0, 3)}[use]
     builder.call(function, [line, I32(rw), I32(locality), I32(1)])  # 1: data, not code
 
 

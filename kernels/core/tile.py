@@ -16,28 +16,26 @@ from .matrix import GatheredRows, Matrix, offset, row_of, submatrix
 from .simd import (
     I32,
     I64,
-    VECTOR_BYTES,
     broadcast,
     emit_prefetch,
     first_lanes,
     fused,
     lanes,
     load_vector,
+    stack_of,
     store_vector,
     vector_of,
 )
 from .sparsity import FEATURES, INDICES_HEADER, SAMPLES
 
 # Rows and vectors of a tile, at most: accumulators, the vectors of B and one splat must fit in the registers
-# (8 * 2 + 3, 2 * 8 + 9 and 4 * 5 + 6 <= 32, 6 * 2 + 3 <= 16), and at least 8 chains must be in flight to hide
+# (6 * 4 + 5, 2 * 8 + 9 and 4 * 5 + 6 <= 32, 6 * 2 + 3 <= 16), and at least 8 chains must be in flight to hide
 # the latency of a fused multiply-add. A tile over indices has few rows: few k are live in one of them only.
 MANY_REGISTERS = machine.vector_registers() == 32
-ROWS = (8, 4, 2, 1) if MANY_REGISTERS else (6, 4, 2, 1)
-WIDE = 2
+ROWS = (6, 5, 4, 2, 1) if MANY_REGISTERS else (6, 4, 2, 1)
+WIDE = 4 if MANY_REGISTERS else 2
 INDEXED_ROWS = {"clamp": (SAMPLES, 1), "step": (FEATURES, 1)}  # as many as share their indices
 INDEXED_WIDE = {"clamp": 8, "step": 5} if MANY_REGISTERS else {"clamp": 2, "step": 2}
-# Of A, which every panel of columns reads again: as much as stays in the L2 cache beside other things.
-BLOCK_BYTES = 1 << 17
 
 
 class _Operand(NamedTuple):
@@ -72,8 +70,8 @@ def emit_tile(builder, operands, bounds, rows, vectors, epilogue):
     a_rows = [load(a.row_indices, I64(r)) if a.gathers_rows else I64(r) for r in range(rows)]
     a_rows = [builder.mul(a.row, row) for row in a_rows]
     targets = [c.place(builder, r, v * vector.count) for r, v in cells]
-    # wide layers lie in a far cache: have the output here by the time the sums are done
-    for target in targets:
+    # wide layers lie in a far cache: have the output here by the time the sums are done; they may start there
+    for target in targets if epilogue == "step" or not indices else ():
         emit_prefetch(builder, target, "write")
     before, loop, after = (
         builder.block,
@@ -92,14 +90,21 @@ def emit_tile(builder, operands, bounds, rows, vectors, epilogue):
         a_column = load(a.row_indices, b_row)
     if a_column is not k:
         a_now = builder.gep(a.pointer, [builder.mul(a_column, a.column)])
-    places = [builder.gep(b_now, [I64(v * vector.count)]) for v in range(2 * vectors)]
-    columns = [load_vector(builder, place, vector, mask) for place in places[:vectors]]
-    if epilogue == "clamp" and vectors == WIDE and not indices:
-        for place in places[vectors:]:  # the weights of the next panel, no row of which is near
-            emit_prefetch(builder, place, "read")
+    places = [builder.gep(b_now, [I64(v * vector.count)]) for v in range(vectors)]
+    columns = [load_vector(builder, place, vector, mask) for place in places]
+    if not indices:
+        for place in places:
+            ahead = builder.gep(place, [builder.mul(b.row, I64(8))])
+            emit_prefetch(builder, ahead, "soon")
     following = [builder.add(k, I64(1)), builder.gep(a_next, [a.column]), builder.gep(b_next, [b.row])]
-    for r in range(rows):
-        factor = load(a_now, a_rows[r])
+    kind = a.pointer.type.pointee
+    if rows == 4 and kind != scalar.type and not a.gathers_rows:
+        # bytes side by side: with one load for all, since loads are what limits a tile over indices
+        word = builder.load(builder.bitcast(a_now, I32.as_pointer()), align=1)
+        factors = [builder.trunc(builder.lshr(word, I32(8 * r)), kind) for r in range(rows)]
+    else:
+        factors = [load(a_now, row) for row in a_rows]
+    for r, factor in enumerate(factors):
         if factor.type != scalar.type:
             factor = load(a.values, builder.zext(factor, I64))
         factor = broadcast(builder, factor, vector.count)
@@ -203,25 +208,21 @@ def make_product(epilogue):
     """Make the kernel of a whole matrix product, c = a @ b from `start` on, whose tiles have this epilogue.
 
     Arguments as of a tile, from the first element of the matrices on; start.column is 1, or 0 where every
-    panel starts from the same vectors. Row groups run inside a panel of columns, which stays in the cache;
-    panels run inside a block of rows, which does so too.
+    panel starts from the same vectors. Row groups run inside a panel of columns, which stays in the cache.
     """
     tile = make_tile(epilogue)
 
     @kernel
     def product(a, b, c, rows, columns, depth, start, scalar):
-        block = _block_of_rows(c.pointer, depth)
-        for first in range(0, rows, block):
-            last = min(rows, first + block)
-            column = 0
-            while column < columns:
-                left, row = panel_width(c.pointer, columns - column, WIDE), first
-                b_now = submatrix(b, 0, column)
-                while row < last:
-                    c_now, start_now = submatrix(c, row, column), submatrix(start, row, column)
-                    a_now = submatrix(a, row, 0)
-                    row += tile(a_now, b_now, c_now, start_now, depth, scalar, last - row, left, None)
-                column += left
+        column = 0
+        while column < columns:
+            left, row = panel_width(c.pointer, columns - column, WIDE), 0
+            b_now = submatrix(b, 0, column)
+            while row < rows:
+                c_now, start_now = submatrix(c, row, column), submatrix(start, row, column)
+                a_now = submatrix(a, row, 0)
+                row += tile(a_now, b_now, c_now, start_now, depth, scalar, rows - row, left, None)
+            column += left
 
     return product
 
@@ -250,13 +251,6 @@ def make_indexed_product(epilogue):
             column += left
 
     return product
-
-
-@kernel
-def _block_of_rows(c, depth):
-    """Rows of A in a block: whole tiles of them."""
-    fit = BLOCK_BYTES * lanes(c) // (VECTOR_BYTES * max(1, depth))
-    return max(1, fit // ROWS[0]) * ROWS[0]
 
 
 @kernel
@@ -305,6 +299,7 @@ def transpose_block(typingctx, source, rows, columns, target):
     return types.void(source, types.intp, types.intp, target), generate
 
 
+tile_vectors = stack_of(WIDE)
 product = make_product("clamp")
 product_step = make_product("step")
 indexed_product = make_indexed_product("clamp")

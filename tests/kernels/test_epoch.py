@@ -22,6 +22,7 @@ NETWORKS = [
     ((1, 1), 1), ((5, 3), 2), ((784, 10), 128), ((1, 1, 1), 3), ((13, 70, 10), 7), ((9, 16, 8), 8),
     ((33, 17, 31), 9), ((784, 128, 10), 128), ((30, 1025, 7), 257), ((17, 31, 33, 10), 31),
     ((64, 1, 64, 2), 16), ((70, 69, 17, 16, 10), 65), ((12, 15, 65, 2, 1), 5), ((1025, 3, 4), 2),
+    ((20, 113, 100, 97), 33),
 ]  # fmt: skip
 
 
@@ -150,7 +151,7 @@ def assert_pads_are_zero(network):
 
 
 @DTYPES
-@pytest.mark.parametrize("sizes", [(1, 1), (13, 70, 10), (17, 31, 33, 10)], ids=str)
+@pytest.mark.parametrize("sizes", [(1, 1), (13, 70, 10), (17, 31, 33, 10), (9, 97, 530, 113)], ids=str)
 def test_pads_stay_zero_and_margins_untouched(sizes, dtype):
     network = Network(sizes, 32, dtype)
     x, labels = draw(100, sizes)
@@ -250,7 +251,7 @@ def test_the_same_bits_with_masks_of_the_zeros_and_without(x_dtype, dtype):
 @DTYPES
 @pytest.mark.parametrize("batch", [1, 3, 4, 5, 17])
 @pytest.mark.parametrize(
-    "sizes", [(1, 1), (7, 2), (63, 15, 3), (64, 16), (65, 70, 4), (129, 33, 10)], ids=str
+    "sizes", [(1, 1), (7, 2), (63, 15, 3), (64, 16), (65, 70, 4), (129, 33, 10), (65, 100, 97)], ids=str
 )
 def test_masks_change_no_bit_at_the_edges_of_words_groups_and_tiles(sizes, batch, dtype):
     x, labels = draw(20, sizes)
@@ -269,8 +270,9 @@ def test_masks_change_no_bit_at_the_edges_of_words_groups_and_tiles(sizes, batch
 
 @DTYPES
 def test_skipping_touches_no_margin_and_leaves_pads_zero(dtype):
-    network = Network((129, 33, 10), 17, dtype)
-    x, labels = draw(50, (129, 10))
+    sizes = 129, 113, 10
+    network = Network(sizes, 17, dtype)
+    x, labels = draw(50, sizes)
     network.train(x, labels, masks=masks_of(x), scale=1 / 255)
     assert_pads_are_zero(network)
     network.arena[:] = np.nan
@@ -278,7 +280,7 @@ def test_skipping_touches_no_margin_and_leaves_pads_zero(dtype):
 
 
 @DTYPES
-@pytest.mark.parametrize("sizes", [(1, 1), (65, 300, 10), (129, 33, 10), (1030, 17)], ids=str)
+@pytest.mark.parametrize("sizes", [(1, 1), (65, 300, 10), (129, 530, 10), (1030, 97)], ids=str)
 def test_a_shift_is_that_of_the_reference_and_stays_within_its_room(sizes, dtype, threads):
     x, labels = draw(50, sizes)
     shift = -np.random.default_rng(0).random(sizes[0])
@@ -305,7 +307,9 @@ def test_a_shift_is_that_of_the_reference_and_stays_within_its_room(sizes, dtype
 
 
 @pytest.mark.parametrize(
-    ("sizes", "batch"), [((5, 3), 1), ((13, 70, 17, 10), 29), ((100, 33, 10), 64)], ids=str
+    ("sizes", "batch"),
+    [((5, 3), 1), ((13, 70, 17, 10), 29), ((100, 33, 10), 64), ((20, 113, 97), 64)],
+    ids=str,
 )
 def test_the_same_bits_whatever_the_threads(sizes, batch, threads):
     x, labels = draw(200, sizes)

@@ -54,7 +54,7 @@ class Net(NamedTuple):
 
 
 def nets(**fixed):
-    widths = st.integers(1, 20) | st.sampled_from([31, 32, 33, 63, 64, 65, 130])
+    widths = st.integers(1, 20) | st.sampled_from([31, 32, 33, 63, 64, 65, 130, 257])
     free = {
         "sizes": st.lists(widths, min_size=2, max_size=4),
         "activations": st.lists(st.sampled_from(ACTIVATIONS), min_size=2, max_size=2),

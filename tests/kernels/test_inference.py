@@ -6,7 +6,15 @@ from arenas import Network
 
 from fastmlp import kernels
 
-SIZES = [(1, 1), (5, 3), (784, 128, 10), (13, 70, 1, 17), (1030, 33, 16, 8, 10)]
+SIZES = [
+    (1, 1),
+    (5, 3),
+    (784, 128, 10),
+    (13, 70, 1, 17),
+    (1030, 33, 16, 8, 10),
+    (30, 130, 530, 113),
+    (1030, 97),
+]
 ROWS = [1, 2, 63, 64, 65, 130]
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -19,9 +27,10 @@ def draw(n, n_in, dtype=np.uint8, density=1.0):
 def layer_by_layer(network, x, scale):
     y = x.astype(network.dtype) * network.dtype.type(scale)
     layers = list(network.layers())
-    for w, b, *_ in layers:
-        x, y = y, np.empty((len(x), len(b)), network.dtype)
-        (kernels.linear_forward if w is layers[-1].w else kernels.linear_relu_forward)(x, w, b, y)
+    for layer in layers:
+        x, y = y, np.empty((len(x), len(layer.b)), network.dtype)
+        forward = kernels.linear_forward if layer is layers[-1] else kernels.linear_relu_forward
+        forward(x, layer.w, layer.b, y)
     return y
 
 
@@ -90,7 +99,7 @@ def test_zeros_are_skipped_where_the_switch_says_so(switch, density, skips_by_it
     """An infinite weight under a feature that is always 0 tells: 0 times infinity is NaN."""
     network, x = Network((70, 9, 3), 4), draw(66, 70, density=density)
     x[:, 5] = 0
-    next(iter(network.layers(1))).w[5] = np.inf
+    next(iter(network.layers(1))).panels[0][5] = np.inf
     if switch:
         monkeypatch.setenv("FASTMLP_SKIP_ZEROS", switch)
     skipped = switch == "on" or switch != "off" and skips_by_itself

@@ -335,7 +335,8 @@ def plan(trial):
     assert table[names].tolist() == twin[names].tolist()
     ends = [(0, 0)]
     for row in table:
-        wide = (row["w"], row["n_in"] * row["w_row"]), (row["b"], row["n_out"])
+        n_panels = -(-row["n_out"] // row["w_row"])
+        wide = (row["w"], n_panels * row["n_in"] * row["w_row"]), (row["b"], row["n_out"])
         ends += [(first, first + length) for first, length in wide]
     pieces = {
         (row[name], row[name] + batch * row[f"{name[-1]}_row"]) for row in table for name in ("x", "y", "dy")

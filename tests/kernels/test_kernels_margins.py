@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from arenas import panels_of, without_pads
 from bounds import PAD
 from optimizing import numbers
 
 from fastmlp import kernels
 
-SHAPES = [(1, 1, 1), (3, 5, 7), (8, 16, 32), (9, 17, 33), (35, 70, 10)]  # batch, n_in, n_out
+SHAPES = [(1, 1, 1), (3, 5, 7), (8, 16, 32), (9, 17, 33), (35, 70, 10), (11, 13, 113)]  # batch, n_in, n_out
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 NAN = b"\xff"  # of which, repeated, every float is NaN
 OTHER = b"\x41"  # and another margin, of numbers
@@ -75,8 +76,9 @@ class Drawn:
         batch, n_in, n_out = self.shape
         table, size = kernels.plan((n_in, n_out, n_out), batch, self.dtype)
         arena, rng = np.zeros(size, self.dtype), np.random.default_rng(0)
-        for n, n_columns, at, row in table[["n_in", "n_out", "w", "w_row"]].tolist():
-            arena[at : at + n * row].reshape(n, row)[:, :n_columns] = rng.standard_normal((n, n_columns))
+        for n, n_columns, *place in table[["n_in", "n_out", "w", "w_row"]].tolist():
+            for panel in without_pads(panels_of(arena, n, n_columns, *place), n_columns):
+                panel[...] = rng.standard_normal(panel.shape)
         return Written(None, self.dtype, arena, aligned=True), table
 
     def epoch(self):

@@ -6,12 +6,13 @@ from bounds import assert_margins_untouched, assert_within, framed, framed_outpu
 
 from fastmlp import kernels, reference
 
-# batch, n_in, n_out: ones, primes, a tile's 8 rows and a vector's lanes plus and minus one, the notebook's,
-# and inner dimensions on both sides of the blocks of 1024 (forward), 512 (gradient of the input) and 256
-# (gradient of the weights)
+# batch, n_in, n_out: ones, primes, a tile's rows and lanes, and a vector's, plus and minus one, the
+# notebook's, and inner dimensions on both sides of the blocks of 1024 (forward), 512 (gradient of the
+# input) and 256 (gradient of the weights)
 SHAPES = [
     (1, 1, 1), (1, 2, 1), (2, 3, 5), (3, 5, 3), (7, 11, 13), (31, 37, 41),
     (7, 15, 31), (8, 16, 32), (9, 17, 33), (15, 7, 7), (16, 8, 8), (17, 9, 9), (65, 31, 63),
+    (5, 63, 127), (6, 64, 64), (7, 65, 65),
     (128, 784, 10), (128, 784, 128),
     (5, 1023, 17), (9, 1024, 16), (6, 1025, 9), (3, 2500, 4),
     (5, 7, 511), (17, 8, 512), (5, 9, 513), (33, 17, 1100), (2, 1030, 1025),

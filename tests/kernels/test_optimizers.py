@@ -1,10 +1,15 @@
 """Steps in place: on every shape, within their bounds, rounded once where that is said."""
 
+import math
+
 import numpy as np
 import pytest
-from bounds import assert_margins_untouched, assert_within, framed, framed_output, gamma, step
+from bounds import assert_margins_untouched, assert_within, framed, framed_output, gamma, step, unit
 
 from fastmlp import kernels, reference
+from fastmlp.kernels.core import matrix
+from fastmlp.kernels.core.jit import callable_kernel
+from fastmlp.kernels.optimizers import sum_squares
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -138,3 +143,28 @@ def test_a_weight_gone_to_infinity_stays_there_and_leaves_its_state_alone(ops):
         for moved in (plain, pushed, adapted):
             assert moved[:2].tolist() == [np.inf, -np.inf] and np.isfinite(moved[2])
         assert [v.tolist(), m.tolist(), square.tolist()] == [[-0.5] * 3, [0.5] * 3, [0.5] * 3]
+
+
+@callable_kernel
+def _sum_squares(w):
+    return sum_squares(matrix.rows_of(w, 0), *w.shape)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(1, 8), (3, 16), (8, 64), (8, 112), (7, 128)], ids=str)
+def test_sum_of_squares_in_float64(shape, dtype):
+    rng = np.random.default_rng(shape)
+    w = framed(rng.standard_normal(shape) * 10.0 ** rng.integers(-15, 15, shape), dtype)
+    expected = math.fsum(float(number) ** 2 for number in w.flat)
+    # a chain of the rows, the columns eight at a time, three halvings; and the square that `expected` rounds
+    roundings = shape[0] + shape[1] // 8 + 3 + 1
+    assert abs(_sum_squares(w) - expected) <= roundings * unit(np.float64) / (1 - 1e-9) * expected
+
+
+@DTYPES
+def test_sum_of_squares_overflows_no_sooner_than_float64_does_and_keeps_nan(dtype):
+    w = np.zeros((8, 16), dtype)
+    w[7, 15] = 1e30 if dtype == np.float32 else 1e150
+    assert _sum_squares(w) == float(w[7, 15]) ** 2
+    w[3, 9] = np.nan
+    assert np.isnan(_sum_squares(w))

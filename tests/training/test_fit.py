@@ -234,7 +234,7 @@ def test_a_bad_parameter_anywhere_is_found(ops, monkeypatch, bad, skip):
         for kind in range(2):
             for i in range(good[2 * layer + kind].size):
                 model.set_weights(good)
-                array = model._arena.parameters()[layer][kind]
+                (array,) = model._arena.pieces(model._arena.block)[layer][kind]
                 array[np.unravel_index(i, array.shape)] = bad
                 with pytest.raises(FloatingPointError, match="epoch 0, (batch 0|after batch 2)"):
                     fit(model, loader, epochs=1)

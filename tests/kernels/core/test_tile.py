@@ -43,6 +43,7 @@ ODD = [
     (9, 4, 47),
     (15, 3, 48),
     (17, 6, 65),
+    (11, 3, 129),
 ]
 
 
@@ -76,10 +77,10 @@ def test_product_of_odd_sizes(shape, made):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (9, 40, 33), (130, 700, 16)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (9, 40, 33), (130, 700, 80)], ids=str)
 @pytest.mark.parametrize("epilogue", ["clamp", "step"])
 def test_a_product_reads_gathered_rows_and_what_bytes_stand_for(epilogue, shape, dtype):
-    rows, n_k, columns = shape  # the last is more than a block of rows
+    rows, n_k, columns = shape  # the last is wider than a tile
     rng = np.random.default_rng(shape)
     transposed = epilogue == "step"
     n_picked, width = (n_k, rows) if transposed else (rows, n_k)
