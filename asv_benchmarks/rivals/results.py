@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastmlp.atomic import safe_write
 from fastmlp.kernels.core import machine
 
@@ -120,6 +122,22 @@ def ratios(results: Results, workload: str) -> dict[str, float]:
     if OWN not in best:
         return {}
     return {rival: row["median_ms"] / best[OWN]["median_ms"] for rival, row in best.items()}
+
+
+def compiling(results: Results, row: Row) -> tuple[float, float] | None:
+    """Say what compiling took of a row's workload and rival: in the first process, and at best in another.
+
+    A rival's processes share a cache that is empty at first; None where nothing was compiled.
+    """
+    alike = (row["workload"], row["rival"])
+    seconds = [r["compile_s"] for r in results["rows"] if (r["workload"], r["rival"]) == alike]
+    return None if None in seconds else (max(seconds), min(seconds))
+
+
+def spread(row: Row) -> float:
+    """Half of the distance between the quartiles of a row's runs, as a share of their median."""
+    lower, middle, upper = np.percentile(row["runs_ms"], [25, 50, 75])
+    return float((upper - lower) / 2 / middle)
 
 
 def unsteady(rows: Sequence[Row]) -> list[str]:

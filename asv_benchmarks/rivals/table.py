@@ -23,6 +23,7 @@ COLUMNS = {
     "predict-1": "class of 1 digit",
     "predict-10000": "classes of 10,000",
 }
+SPREAD, COMPILING = "±", ("compiling, s", "again, s")
 
 
 def render(results: Results) -> str:
@@ -107,11 +108,12 @@ def accuracy(results: Results) -> str:
     best, ratios = store.best_rows(results, "accuracy"), store.ratios(results, "accuracy")
     rate, shape = results["learning_rate"], WORKLOADS["accuracy"].shape
     seeds = min(len(row["runs_ms"]) for row in best.values())
-    head = ["rival", "threads", "epochs", "seconds", "times fastmlp", "compiling, s"]
+    head = ["rival", "threads", "epochs", "seconds", SPREAD, "times fastmlp", *COMPILING]
     lines = []
     for rival, row in best.items():
-        figures = [f"{median(row['epochs']):g}", number(row["median_ms"] / 1e3), times(ratios.get(rival))]
-        lines.append([row["version"], str(row["threads"]), *figures, compiling(row)])
+        figures = [f"{median(row['epochs']):g}", number(row["median_ms"] / 1e3), spread(row)]
+        figures += [times(ratios.get(rival)), *compiling(results, row)]
+        lines.append([row["version"], str(row["threads"]), *figures])
     text = (
         f"From bytes in memory to a model that names {100 * TARGET:.0f} % of the test digits rightly: "
         f"{shape}, pixels / 255, plain gradient descent at {rate['lr']:g}, medians of {seeds} seeds. That "
@@ -125,12 +127,12 @@ def recipe_race(results: Results) -> str:
     """Give the race by the recipe: seconds, the accuracy that it comes to, and who cannot take part."""
     best, ratios = store.best_rows(results, "recipe"), store.ratios(results, "recipe")
     seeds = min(len(row["runs_ms"]) for row in best.values())
-    head = ["rival", "settings", "threads", "seconds", "times fastmlp", "test digits", "compiling, s"]
+    head = ["rival", "settings", "threads", "seconds", SPREAD, "times fastmlp", "test digits", *COMPILING]
     lines = []
     for rival, row in best.items():
-        figures = [number(row["median_ms"] / 1e3), times(ratios.get(rival))]
-        figures.append(f"{100 * median(row['scores']):.2f} %")
-        lines.append([row["version"], row["setting"], str(row["threads"]), *figures, compiling(row)])
+        figures = [number(row["median_ms"] / 1e3), spread(row), times(ratios.get(rival))]
+        figures += [f"{100 * median(row['scores']):.2f} %", *compiling(results, row)]
+        lines.append([row["version"], row["setting"], str(row["threads"]), *figures])
     _, rivals = present(results)
     out = "; ".join(f"{ENTRIES[r].title} ({ENTRIES[r].lacks})" for r in rivals if ENTRIES[r].lacks)
     text = (
@@ -143,9 +145,15 @@ def recipe_race(results: Results) -> str:
     return paragraph(text) + "\n\n" + markdown(head, lines, left=2)
 
 
-def compiling(row: Row) -> str:
-    """Write the seconds by which the first epoch was longer."""
-    return "–" if row["compile_s"] is None else f"{row['compile_s']:.1f}"
+def compiling(results: Results, row: Row) -> list[str]:
+    """Write the seconds by which the first epoch was longer, in the first process and in a later one."""
+    seconds = store.compiling(results, row)
+    return ["–", "–"] if seconds is None else [f"{each:.1f}" for each in seconds]
+
+
+def spread(row: Row) -> str:
+    """Write how far the middle half of the runs reaches to both sides."""
+    return f"{100 * store.spread(row):.0f} %"
 
 
 def details(results: Results) -> str:
@@ -168,8 +176,9 @@ def notes(results: Results, rivals: Sequence[str]) -> str:
         held.setdefault(ENTRIES[rival].limit, []).append(ENTRIES[rival].title)
     who = "; ".join(f"by `{limit}`: {', '.join(titles)}" for limit, titles in held.items())
     text = paragraph(
-        f"Numbers of threads are set {who}. Compiling: by how much the first epoch was longer than the "
-        "second; less where a setting tried before it had left code in the cache."
+        f"Numbers of threads are set {who}. ±: half of the distance between the quartiles; fastmlp is timed "
+        "before the others and after them, its runs are of both. Compiling: by how much the first epoch was "
+        "longer than the second, with an empty cache; again: in a later process, at best."
     )
     unsteady = [f"- {line}" for line in store.unsteady(results["rows"])]
     if not unsteady:
@@ -182,13 +191,13 @@ def notes(results: Results, rivals: Sequence[str]) -> str:
 def training(results: Results, workload: Workload) -> str:
     """Give the epochs of one workload, the fastest rival first."""
     best, ratios = store.best_rows(results, workload.name), store.ratios(results, workload.name)
-    head = ["rival", "settings", "threads", "µs a step", "ms an epoch", "times fastmlp", "compiling, s"]
+    head = ["rival", "settings", "threads", "µs a step", "ms an epoch", SPREAD, "times fastmlp", *COMPILING]
     scored = workload.batches is None
     lines = []
     for rival, row in best.items():
         step = number(1e3 * row["median_ms"] / row["steps"])
         cells = [row["version"], row["setting"], str(row["threads"]), step, number(row["median_ms"])]
-        cells += [times(ratios.get(rival)), compiling(row)]
+        cells += [spread(row), times(ratios.get(rival)), *compiling(results, row)]
         lines.append(cells + ([f"{100 * row['accuracy']:.2f} %"] if scored else []))
     epochs = {row["effort"]["epochs"] for row in best.values()}
     after = (
@@ -209,6 +218,7 @@ def calls(results: Results, workload: Workload) -> str:
             row["setting"],
             str(row["threads"]),
             number(1e3 * row["median_ms"]),
+            spread(row),
             times(ratios.get(rival)),
         ]
         for rival, row in best.items()
@@ -218,5 +228,5 @@ def calls(results: Results, workload: Workload) -> str:
     return (
         title
         + "\n\n"
-        + markdown(["rival", "settings", "threads", "µs a call", "times fastmlp"], lines, left=2)
+        + markdown(["rival", "settings", "threads", "µs a call", SPREAD, "times fastmlp"], lines, left=2)
     )

@@ -50,15 +50,36 @@ def test_the_table_has_every_rival_where_fastmlp_loses_too():
     assert "| fastmlp | 30.0 ms | 8.00 ms | 200 ms | 300 ms | 5.00 µs |" in lines
     assert "| JAX | 5.00 x | 0.50 x | 4.50 x | 4.00 x | 6.00 x |" in lines
     assert "| PyTorch eager | – | 1.50 x | – | – | – |" in lines
-    assert "| fastmlp 1.0 | uint8 | 1 | 0.30 | 1.00 x | 98.10 % | 0.5 |" in lines
+    assert "| fastmlp 1.0 | uint8 | 1 | 0.30 | 0 % | 1.00 x | 98.10 % | 0.5 | 0.5 |" in lines
     assert "Not in this race" not in text
     with_sklearn = " ".join(table.render(some_results(*EXAMPLE, row("dense", "sklearn", 9.0))).split())
     assert "Not in this race: scikit-learn (no rates step by step, no smoothing of labels)." in with_sklearn
-    assert "| jax 1.0 | 1 | 4 | 0.90 | 4.50 x | 0.5 |" in lines
-    assert "| jax 1.0 | uint8 | 1 | 320 | 150 | 5.00 x | 0.5 | 90.00 % |" in lines
-    assert "| jax 1.0 | uint8 | 1 | 30.0 | 6.00 x |" in lines
+    assert "| jax 1.0 | 1 | 4 | 0.90 | 0 % | 4.50 x | 0.5 | 0.5 |" in lines
+    assert "| jax 1.0 | uint8 | 1 | 320 | 150 | 0 % | 5.00 x | 0.5 | 0.5 | 90.00 % |" in lines
+    assert "| jax 1.0 | uint8 | 1 | 30.0 | 0 % | 6.00 x |" in lines
     assert "Medians of 12 epochs" in " ".join(lines) and "2026-01-02" in text and "at 0.3," in text
     assert table.render(store.empty()) == "Nothing has been measured yet."
+
+
+def test_compiling_is_told_of_the_first_process_and_of_a_later_one():
+    """Whatever number of threads turns out to be the fastest."""
+    rows = [
+        row("accuracy", "fastmlp", 400.0, 1, compile_s=10.25, epochs=[3]),
+        row("accuracy", "fastmlp", 200.0, 2, compile_s=0.25, epochs=[3]),
+        row("accuracy", "jax", 300.0, 1, compile_s=0.75, epochs=[3]),
+        row("dense", "fastmlp", 300.0, 2, compile_s=77.0),
+    ]
+    results = some_results(*rows)
+    found = {
+        rival: store.compiling(results, best) for rival, best in store.best_rows(results, "accuracy").items()
+    }
+    assert found == {"fastmlp": (10.25, 0.25), "jax": (0.75, 0.75)}
+    assert "| fastmlp 1.0 | 2 | 3 | 0.20 | 0 % | 1.00 x | 10.2 | 0.2 |" in table.render(results).splitlines()
+    assert store.compiling(some_results(*EXAMPLE), row("predict-1", "jax", 0.03)) is None
+
+
+def test_a_spread_is_half_of_the_distance_between_the_quartiles():
+    assert store.spread({"runs_ms": [8.0, 10.0, 14.0, 10.0, 100.0]}) == pytest.approx((14 - 10) / 2 / 10)
 
 
 def test_the_chart_shows_every_ratio_and_says_whose_it_is(tmp_path):
