@@ -157,6 +157,7 @@ def _indexed_step(batch, step, own_room, column, columns, thread, n_threads):
     zeros, here, end = Matrix(_wide_zeros(zero), 0, 0), column, column + columns
     update, (room, rest) = layer_update(step, 0, 0, zero), own_room
     plain = is_plain(update) and not rest.is_there
+    height = WORD if plain else memory.GRADIENT_ROWS
     # panels outside, so that a panel of dy stays in the L1 cache
     while here < end:
         side_by_side = strip_width(memory.weights(batch.arena, layer), here, end - here)
@@ -164,18 +165,19 @@ def _indexed_step(batch, step, own_room, column, columns, thread, n_threads):
         dy = submatrix(memory.output_gradients(batch.arena, layer), 0, here)
         # words are dealt in turn, since features in the middle of an image are live more often
         for word in range(part, n_words, parts):
-            first = word * WORD
-            indices = submatrix(memory.sample_indices(own, layer), first // FEATURES, 0)
-            w = strips(layer_weights(batch, step, 0, first, 0), here)
-            n_rows = min(WORD, layer.n_in - first)
-            target, scalar = w.w, update.rate
-            if not plain:
-                expect_rows(update, w, n_rows, panel)
-                target, scalar = cleared(Matrix(room, panel, 1), n_rows, panel), convert(-1.0, zero)
-            indexed_product_step(submatrix(x, first, 0), dy, target, n_rows, panel, indices, zeros, scalar)
-            if not plain:
-                rest_here = _part_of(rest, first, here - column)
-                _update_block(update, w, target, rest_here, n_rows, panel)
+            last = min(layer.n_in, (word + 1) * WORD)
+            for first in range(word * WORD, last, height):
+                indices = submatrix(memory.sample_indices(own, layer), first // FEATURES, 0)
+                w, n_rows = strips(layer_weights(batch, step, 0, first, 0), here), min(height, last - first)
+                target, scalar = w.w, update.rate
+                if not plain:
+                    expect_rows(update, w, n_rows, panel)
+                    target, scalar = cleared(Matrix(room, panel, 1), n_rows, panel), convert(-1.0, zero)
+                rows_of_x = submatrix(x, first, 0)
+                indexed_product_step(rows_of_x, dy, target, n_rows, panel, indices, zeros, scalar)
+                if not plain:
+                    rest_here = _part_of(rest, first, here - column)
+                    _update_block(update, w, target, rest_here, n_rows, panel)
         here += panel
 
 

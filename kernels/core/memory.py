@@ -26,9 +26,10 @@ LINES_OF_A_PANEL, MOST_GROUPS = 4, 8
 LINE = 64  # bytes of a cache line, and of the widest vector: rows start on such boundaries
 # Rows of a panel of w.T, as wide as a tile: 128 KiB at most.
 PANEL_ROWS = 512
-# Rows and vectors of a block of a weight gradient, which stays in the L1 cache until its weights are updated.
-GRADIENT_ROWS, GRADIENT_VECTORS = WORD, 5
-# Rows are shared out in multiples of this, the height of the tallest tile.
+# Rows and vectors of a block of a weight gradient: whole tiles of 6 and of 4 rows, in the L1 cache with their
+# weights, and with what is kept of them, until they are stepped.
+GRADIENT_ROWS, GRADIENT_VECTORS = 24, 5
+# Rows are shared out in multiples of this: whole groups that share their indices.
 SHARE_UNIT = 8
 
 
@@ -109,10 +110,11 @@ def plan(sizes, batch_size, dtype, activations=None, output="softmax", dropout=(
 
     def groups_of(width):
         lines, groups = -(-width // unit), 1
-        # a line more than others have is an eighth of a group's work at most
-        while groups < MOST_GROUPS and lines >= 2 * groups * LINES_OF_A_PANEL + 4 * (
-            lines % (2 * groups) > 0
-        ):
+        while groups < MOST_GROUPS:
+            # each lists for itself what is not zero: where groups are uneven, they pay if they are wide only
+            uneven = lines % (2 * groups) > 0
+            if lines < 2 * groups * LINES_OF_A_PANEL * (1 + uneven):
+                break
             groups *= 2
         return groups
 

@@ -32,7 +32,8 @@ from .sparsity import FEATURES, INDICES_HEADER, SAMPLES
 # (6 * 4 + 5, 2 * 8 + 9 and 4 * 5 + 6 <= 32, 6 * 2 + 3 <= 16), and at least 8 chains must be in flight to hide
 # the latency of a fused multiply-add. A tile over indices has few rows: few k are live in one of them only.
 MANY_REGISTERS = machine.vector_registers() == 32
-ROWS = (6, 5, 4, 2, 1) if MANY_REGISTERS else (6, 4, 2, 1)
+ROWS = 6, 4, 2, 1
+IN_FULL_WIDTH = 4  # rows that no narrower tile has: every shape takes its time to compile
 WIDE = 4 if MANY_REGISTERS else 2
 INDEXED_ROWS = {"clamp": (SAMPLES, 1), "step": (FEATURES, 1)}  # as many as share their indices
 INDEXED_WIDE = {"clamp": 8, "step": 5} if MANY_REGISTERS else {"clamp": 2, "step": 2}
@@ -154,7 +155,8 @@ def _emit_best_tile(builder, operands, bounds, shape, epilogue):
 
     for rows in heights:
         lower = choose(builder.icmp_signed(">=", rows_left, I64(rows)))
-        for vectors in range(wide, 0, -1):
+        narrowest = wide if rows == IN_FULL_WIDTH and heights == ROWS else 1
+        for vectors in range(wide, narrowest - 1, -1):
             # a single vector is masked, so it fits whatever is left
             narrower = choose(
                 builder.icmp_signed(">=", columns_left, I64(vectors * lanes if vectors > 1 else 1))
@@ -163,7 +165,10 @@ def _emit_best_tile(builder, operands, bounds, shape, epilogue):
             ends.append((I64(rows), builder.block))
             builder.branch(done)
             builder.position_at_end(narrower)
-        builder.unreachable()  # columns_left is at least 1
+        if narrowest == 1:
+            builder.unreachable()  # columns_left is at least 1
+        else:
+            builder.branch(lower)
         builder.position_at_end(lower)
     builder.unreachable()  # rows_left is at least 1
     builder.position_at_end(done)
