@@ -10,6 +10,7 @@ Prints how many were read and refused.
 
 import contextlib
 import importlib.util
+import os
 import re
 import sys
 import tempfile
@@ -99,6 +100,9 @@ def follow(name, seconds):
 if __name__ == "__main__":
     name, kind, n = (*sys.argv[1:], "0")[:3]
     if kind == "atheris":
+        # a program inherits the peak of memory of who starts it; what is forked here does not
+        if child := os.fork():
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         follow(name, int(n))
     else:
         read_all(name, {"hand": hand, "flips": flips, "mutants": mutants}[kind], int(n))

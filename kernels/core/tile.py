@@ -93,23 +93,21 @@ def emit_tile(builder, operands, bounds, rows, vectors, epilogue):
         a_now = builder.gep(a.pointer, [builder.mul(a_column, a.column)])
     places = [builder.gep(b_now, [I64(v * vector.count)]) for v in range(vectors)]
     columns = [load_vector(builder, place, vector, mask) for place in places]
-    if not indices:
-        for place in places:
-            ahead = builder.gep(place, [builder.mul(b.row, I64(8))])
-            emit_prefetch(builder, ahead, "soon")
     following = [builder.add(k, I64(1)), builder.gep(a_next, [a.column]), builder.gep(b_next, [b.row])]
-    kind = a.pointer.type.pointee
+    kind, word = a.pointer.type.pointee, None
     if rows == 4 and kind != scalar.type and not a.gathers_rows:
         # bytes side by side: with one load for all, since loads are what limits a tile over indices
         word = builder.load(builder.bitcast(a_now, I32.as_pointer()), align=1)
-        factors = [builder.trunc(builder.lshr(word, I32(8 * r)), kind) for r in range(rows)]
-    else:
-        factors = [load(a_now, row) for row in a_rows]
-    for r, factor in enumerate(factors):
+    for r in range(rows):
+        factor = builder.trunc(builder.lshr(word, I32(8 * r)), kind) if word else load(a_now, a_rows[r])
         if factor.type != scalar.type:
             factor = load(a.values, builder.zext(factor, I64))
         factor = broadcast(builder, factor, vector.count)
         following += [fused(builder, factor, columns[v], sums[r * vectors + v]) for v in range(vectors)]
+    if not indices and kind == scalar.type:  # beside look-ups of bytes the sums would leave their registers
+        for place in places:
+            ahead = builder.gep(place, [builder.mul(b.row, I64(8))])
+            emit_prefetch(builder, ahead, "soon")
     first = [I64(0), a.pointer, b.pointer, *accumulators]
     for phi, begin, again in zip([k, a_next, b_next, *sums], first, following, strict=True):
         phi.add_incoming(begin, before)

@@ -49,7 +49,7 @@ def test_what_a_step_makes_too_small_is_zero_in_every_thread(n_threads):
         model = MLP([64, 128, 10], dtype=np.float32, seed=0)
         loader = DataLoader(np.full((64, 64), 1e-18, np.float32), np.arange(64) % 10, 32)
         model.run_epoch(loader, np.arange(64), 1e-3, np.empty(2), Adam())
-        seconds = np.concatenate([v.ravel() for parts in model._kept.pieces(1)[0] for v in parts])
+        seconds = np.concatenate([v.ravel() for v in model._kept.pairs(1)[0]])
     finally:
         set_num_threads(None)
     assert not np.any((seconds > 0) & (seconds < tiny))
