@@ -206,7 +206,7 @@ def rows_of(array, first):
 
 @kernel
 def weights_of(array):
-    """Matrix of a 2-D array, or the panels of a 3-D one."""
+    """Matrix of a 2-D array, or the panels of a 3-D one: training by steps hands them on as they lie."""
     if array.ndim == 3:
         return Panels(
             address(array, 0, 0), array.strides[1] // array.itemsize, array.strides[0] // array.itemsize, 0

@@ -71,7 +71,8 @@ def emit_tile(builder, operands, bounds, rows, vectors, epilogue):
     a_rows = [load(a.row_indices, I64(r)) if a.gathers_rows else I64(r) for r in range(rows)]
     a_rows = [builder.mul(a.row, row) for row in a_rows]
     targets = [c.place(builder, r, v * vector.count) for r, v in cells]
-    # wide layers lie in a far cache: have the output here by the time the sums are done; they may start there
+    # wide layers lie in a far cache: have the output here by the time the sums are done. Over indices most
+    # sums start from the output, and a prefetch is a load too many
     for target in targets if epilogue == "step" or not indices else ():
         emit_prefetch(builder, target, "write")
     before, loop, after = (
